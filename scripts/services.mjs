@@ -12,37 +12,38 @@ const kafkaDefault = "3.9.2"
 const help = `Usage: npm run services -- <command> [names…] [options]
 
 Commands
-  status     each server's version and address and how it was found, or why it is missing   (--json)
-  up         find each server or start it; what already answers is used as it is
-  down       stop what \`up\` started, and nothing else                                       (--clean: and Kafka's data)
-  env        \`export\` lines with the endpoints of the servers that answer                   (--json)
+  status   each server's version and address and how it was found, or why it is missing (--json)
+  up       find each server or start it; what already answers is used as it is (--json)
+  down     stop what \`up\` started, and nothing else (--clean: and remove Kafka's data)
+  env      \`export\` lines with the endpoints of the servers that answer (--json: an object)
 
-Names: mariadb, postgres, rabbitmq, kafka (all of them by default), and mysql, which is used only where its variable is set.
+Names: mariadb, postgres, rabbitmq, kafka (by default all four), and mysql, which is used only where its variable is set.
 
-A server is looked for in this order:
-  1. the environment                       2. this machine (port changeable)
-     EFFECT_CQRS_MARIADB_URL                  mysql://root@127.0.0.1:3306/test         EFFECT_CQRS_MARIADB_PORT
-     EFFECT_CQRS_MYSQL_URL                    -
-     EFFECT_CQRS_POSTGRES_URL                 postgres://postgres@127.0.0.1:5432/test  EFFECT_CQRS_POSTGRES_PORT
-     EFFECT_CQRS_RABBITMQ_URL                 amqp://guest:guest@127.0.0.1:5672        EFFECT_CQRS_RABBITMQ_PORT
-     EFFECT_CQRS_KAFKA_BROKERS                127.0.0.1:9092                           EFFECT_CQRS_KAFKA_PORT
-     (for MariaDB and PostgreSQL also user effect_cqrs, password effect_cqrs, database effect_cqrs_test)
-and started by \`up\`, where neither has it:
-  3. Docker Compose, where an engine answers
-  4. with --install, as root on Debian or Ubuntu: the system's packages. Only then is a package installed, a stopped
-     server of the system started, or the account effect_cqrs made on a server that lets in nobody over TCP.
-  5. Kafka: one node from its jars, where Java (11; 17 for 4.x) and Maven are, which --install installs too
+A server is looked for in the environment, or else on this machine:
+  EFFECT_CQRS_MARIADB_URL      mysql://root@127.0.0.1:3306/test          port: EFFECT_CQRS_MARIADB_PORT
+  EFFECT_CQRS_POSTGRES_URL     postgres://postgres@127.0.0.1:5432/test   port: EFFECT_CQRS_POSTGRES_PORT
+  EFFECT_CQRS_RABBITMQ_URL     amqp://guest:guest@127.0.0.1:5672         port: EFFECT_CQRS_RABBITMQ_PORT
+  EFFECT_CQRS_KAFKA_BROKERS    127.0.0.1:9092                            port: EFFECT_CQRS_KAFKA_PORT
+  EFFECT_CQRS_MYSQL_URL
+The two databases on this machine are also tried with user effect_cqrs, password effect_cqrs, database effect_cqrs_test.
+
+Where neither has it, \`up\` starts it with the first of these that is to be had:
+  1. Docker Compose, where an engine answers.
+  2. With --install, as root on Debian or Ubuntu: the packages of the system. Only then is a package installed, a
+     stopped server of the system started, or the account effect_cqrs made on a database that lets in nobody over TCP.
+  3. For Kafka: one node from its jars, where Java (11; 17 for Kafka 4) and Maven are. --install installs those, too.
 
 Options
-  --install                  see 4 and 5
-  --kafka-version <version>  of the Kafka to start, and the release one that is found must have
-                             (or EFFECT_CQRS_KAFKA_VERSION; ${kafkaDefault} is started otherwise)
+  --install                  see 2 and 3
+  --kafka-version <version>  the Kafka to start (${kafkaDefault} by default), and the release that one found must have;
+                             or EFFECT_CQRS_KAFKA_VERSION
   --quiet                    nothing on standard output
 
-EFFECT_CQRS_CACHE is the folder for downloads, data and state (.cache by default), EFFECT_CQRS_KAFKA_CONTROLLER_PORT the
-second port of Kafka's node (the first plus one by default).
+EFFECT_CQRS_CACHE is the folder of downloads, data and state (.cache by default). EFFECT_CQRS_KAFKA_CONTROLLER_PORT is
+the second port of Kafka's node (the first plus one by default).
 
-Exit codes: 0 done (for status and env: whatever is missing), 1 a server could not be brought up or stopped, 2 wrong usage.
+Exit codes: 0 done; 1 a server could not be brought up, or not stopped; 2 wrong usage. status and env end with 0 whatever
+is missing.
 `
 
 const hint = (name) =>
@@ -67,9 +68,9 @@ const table = (results) => {
   )
   const width = (column) => Math.max(...rows.filter((row) => row.length > 3).map((row) => row[column].length), 7)
   const widths = [10, width(1), width(2)]
-  return rows.map((row) =>
-    row.map((text, i) => i < row.length - 1 ? text.padEnd(widths[i]) : text).join("  ")
-  ).join("\n")
+  return rows.map((row) => row.map((text, i) => i < row.length - 1 ? text.padEnd(widths[i]) : text).join("  ")).join(
+    "\n"
+  )
 }
 
 const report = (results) =>

@@ -31,7 +31,11 @@ export const up = (names, kafkaVersion) =>
 
 /** @param {ReadonlyArray<string>} names */
 export const down = (names) =>
-  run(`Removing the containers of ${names.join(", ")}`, [...compose, "rm", "--stop", "--force", "--volumes", ...names], {
-    env: environment(""),
-    log: path.join(cache, "docker.log")
-  })
+  run(
+    `Removing the containers of ${names.join(", ")}`,
+    [...compose, "rm", "--stop", "--force", "--volumes", ...names],
+    {
+      env: environment(""),
+      log: path.join(cache, "docker.log")
+    }
+  )

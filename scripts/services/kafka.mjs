@@ -20,7 +20,9 @@ export const whyNot = (version) => {
   const least = Number(version.split(".")[0]) >= 4 ? 17 : 11
   const java = javaVersion()
   if (Number.isNaN(java)) return `Kafka's jars need Java ${least} or later, and no java is on the path`
-  if (java < least) return `Kafka ${version} needs Java ${least} or later, and java is version ${java} (JAVA_HOME chooses)`
+  if (java < least) {
+    return `Kafka ${version} needs Java ${least} or later, and java is version ${java} (JAVA_HOME chooses)`
+  }
   if (ask("mvn", "-version") === undefined && !fs.existsSync(jars(version))) {
     return "Kafka's jars are fetched with Maven, and no mvn is on the path"
   }
@@ -29,14 +31,19 @@ export const whyNot = (version) => {
 
 const jars = (version) => path.join(cache, "kafka", version, "jars")
 
+const dependency = (group, artifact, version) =>
+  `<dependency>
+      <groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version>
+    </dependency>`
+
 // slf4j-simple writes warnings to standard error, which is the node's log file; both lines of Kafka use slf4j 1.7.
 const pom = (version) =>
   `<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>effect-cqrs</groupId><artifactId>kafka-node</artifactId><version>1</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${version}</version></dependency>
-    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+    ${dependency("org.apache.kafka", "kafka_2.13", version)}
+    ${dependency("org.slf4j", "slf4j-simple", "1.7.36")}
   </dependencies>
 </project>
 `

@@ -39,12 +39,19 @@ export const run = (doing, [command, ...args], { cwd = root, env = {}, log, prog
     const out = fs.openSync(log, "w")
     const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", out, out] })
     const started = Date.now()
-    const ticker = setInterval(() => say(`${doing} … ${Math.round((Date.now() - started) / 1000)} s${progress()}`), 10_000)
+    const ticker = setInterval(
+      () => say(`${doing} … ${Math.round((Date.now() - started) / 1000)} s${progress()}`),
+      10_000
+    )
     const finish = (how) => {
       clearInterval(ticker)
       fs.closeSync(out)
       if (how === 0) return resolve()
-      reject(new Error(`${doing} failed (${typeof how === "number" ? `exit ${how}` : how}); the end of ${log} says:\n${tail(log)}`))
+      reject(
+        new Error(
+          `${doing} failed (${typeof how === "number" ? `exit ${how}` : how}); the end of ${log} says:\n${tail(log)}`
+        )
+      )
     }
     child.once("error", (error) => finish(error.message))
     child.once("exit", (code, signal) => finish(code ?? signal))

@@ -4,8 +4,19 @@ import { converse, int, ProbeError } from "./wire.mjs"
 
 /** @type {ReadonlyArray<readonly [level: number, release: string]>} first level of each release */
 const releases = [
-  [28, "4.2"], [26, "4.1"], [22, "4.0"], [21, "3.9"], [20, "3.8"], [15, "3.7"], [12, "3.6"], [9, "3.5"], [8, "3.4"],
-  [4, "3.3"], [3, "3.2"], [2, "3.1"], [1, "3.0"]
+  [28, "4.2"],
+  [26, "4.1"],
+  [22, "4.0"],
+  [21, "3.9"],
+  [20, "3.8"],
+  [15, "3.7"],
+  [12, "3.6"],
+  [9, "3.5"],
+  [8, "3.4"],
+  [4, "3.3"],
+  [3, "3.2"],
+  [2, "3.1"],
+  [1, "3.0"]
 ]
 
 const newestLevel = 29
@@ -44,8 +55,16 @@ const reader = (bytes) => {
 }
 
 const apiVersions = Buffer.concat([
-  int(2, 18), int(2, 3), int(4, 1), int(2, 0xffff), int(1, 0), Buffer.from([12]), Buffer.from("effect-cqrs"),
-  Buffer.from([2]), Buffer.from("1"), int(1, 0)
+  int(2, 18),
+  int(2, 3),
+  int(4, 1),
+  int(2, 0xffff),
+  int(1, 0),
+  Buffer.from([12]),
+  Buffer.from("effect-cqrs"),
+  Buffer.from([2]),
+  Buffer.from("1"),
+  int(1, 0)
 ])
 
 const metadata = Buffer.concat([int(2, 3), int(2, 1), int(4, 2), int(2, 0xffff), int(4, 0)])
@@ -85,7 +104,7 @@ const parseApiVersions = (bytes) => {
 
 /**
  * @param {string} brokers `host:port,…`: the first that answers
- * @param {{ ready?: boolean, timeout?: number }} options `ready` also asks for metadata, and so for a working controller
+ * @param {{ ready?: boolean, timeout?: number }} options `ready` asks for a broker in the metadata, too
  */
 export const probeKafka = async (brokers, { ready = false, ...options } = {}) => {
   let failure = new ProbeError("no broker is named", { heard: false })

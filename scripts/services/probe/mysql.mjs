@@ -51,8 +51,17 @@ export const probeMysql = (url, options = {}) => {
     let plugin = textAt(hello, rest + 44)
 
     const first = answer(plugin, password, nonce)
-    send(intLE(4, capabilities), intLE(4, 1 << 24), intLE(1, 45), Buffer.alloc(23), cstring(user), intLE(1, first.length),
-      first, cstring(database), cstring(plugin))
+    send(
+      intLE(4, capabilities),
+      intLE(4, 1 << 24),
+      intLE(1, 45),
+      Buffer.alloc(23),
+      cstring(user),
+      intLE(1, first.length),
+      first,
+      cstring(database),
+      cstring(plugin)
+    )
     for (;;) {
       const reply = await packet()
       if (reply[0] === 0xff) {

@@ -37,8 +37,11 @@ const longest = 1 << 20
  */
 export const converse = async (product, { host, port, tls: secure = false, timeout = 3000 }, talk) => {
   const where = `${host.includes(":") ? `[${host}]` : host}:${port}`
-  const socket = secure ? tls.connect({ host, port, servername: net.isIP(host) ? "" : host }) : net.connect({ host, port })
-  const stranger = (how) => new ProbeError(`${where} accepts connections, but ${how}, so it is no usable ${product} server`)
+  const socket = secure
+    ? tls.connect({ host, port, servername: net.isIP(host) ? "" : host })
+    : net.connect({ host, port })
+  const stranger = (how) =>
+    new ProbeError(`${where} accepts connections, but ${how}, so it is no usable ${product} server`)
   // Until the first read nobody else listens for an error, and an unheard one would end the process.
   socket.on("error", () => {})
   const timer = setTimeout(() => {
