@@ -7,16 +7,13 @@ import path from "node:path"
 import { barrel } from "./internal/barrel.mjs"
 import { root } from "./internal/process.mjs"
 import { summary } from "./internal/tally.mjs"
+import { publicPackages } from "./internal/workspace.mjs"
 
 const check = process.argv.includes("--check")
-const publicPackages = readdirSync(path.join(root, "packages")).sort().filter((name) => {
-  const manifest = path.join(root, "packages", name, "package.json")
-  return existsSync(manifest) && JSON.parse(readFileSync(manifest, "utf8")).private !== true
-})
 const tally = { passed: 0, failed: 0, skipped: 0 }
 
-for (const name of publicPackages) {
-  const src = path.join(root, "packages", name, "src")
+for (const folder of publicPackages()) {
+  const src = path.join(root, folder, "src")
   if (!existsSync(src)) continue
   const { missing, text } = barrel(
     readdirSync(src)
@@ -26,10 +23,10 @@ for (const name of publicPackages) {
   const index = path.join(src, "index.ts")
   const current = existsSync(index) ? readFileSync(index, "utf8") : ""
   for (const file of missing) {
-    console.log(`packages/${name}/src/${file} has no header: begin it with /** One sentence. @since 0.1.0 */`)
+    console.log(`${folder}/src/${file} has no header: begin it with /** One sentence. @since 0.1.0 */`)
   }
   if (current !== text) {
-    if (check) console.log(`packages/${name}/src/index.ts is out of date: run \`npm run barrels\` and commit it`)
+    if (check) console.log(`${folder}/src/index.ts is out of date: run \`npm run barrels\` and commit it`)
     else writeFileSync(index, text)
   }
   if (missing.length > 0 || (check && current !== text)) tally.failed++

@@ -10,6 +10,7 @@ import path from "node:path"
 import { docCommentBlocks, markdownBlocks, regionOf, withIncludes } from "./internal/doc-blocks.mjs"
 import { bin, mapLimit, relative, root, run, tsx } from "./internal/process.mjs"
 import { summary } from "./internal/tally.mjs"
+import { packages } from "./internal/workspace.mjs"
 
 const workFolder = path.join(root, ".cache/doc-examples")
 const timeoutSeconds = 30
@@ -27,12 +28,11 @@ const filesIn = (folder, extension, recursive) =>
       .filter((file) => file.endsWith(extension))
       .sort()
     : []
-const packages = readdirSync(path.join(root, "packages")).sort().map((name) => `packages/${name}`)
 const chosen = (files) => files.filter((file) => only.length === 0 || only.includes(file))
-const sources = chosen(packages.flatMap((folder) => filesIn(`${folder}/src`, ".ts", true)))
+const sources = chosen(packages().flatMap((folder) => filesIn(`${folder}/src`, ".ts", true)))
 const documents = chosen([
   ...filesIn(".", ".md", false),
-  ...packages.flatMap((folder) => filesIn(folder, ".md", false)),
+  ...packages().flatMap((folder) => filesIn(folder, ".md", false)),
   ...filesIn("docs", ".md", true).filter((file) => !file.startsWith("docs/modules/"))
 ])
 

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { root, run } from "./process.mjs"
+import { packages } from "./workspace.mjs"
 
 const minimumNode = [20, 19]
 const stampFile = path.join(root, "node_modules", ".install-stamp")
@@ -42,17 +43,15 @@ export const stampOf = (files, nodeVersion, platform) => {
   return hash.update(`${nodeVersion.split(".")[0]} ${platform}`).digest("hex")
 }
 
-const installInputs = () => {
-  const packages = readdirSync(path.join(root, "packages")).sort().map((name) => `packages/${name}`)
-  return [
+const installInputs = () =>
+  [
     "pnpm-lock.yaml",
     "pnpm-workspace.yaml",
     "package.json",
-    ...[...packages, "scratchpad"].map((folder) => `${folder}/package.json`)
+    ...[...packages(), "scratchpad"].map((folder) => `${folder}/package.json`)
   ]
     .filter((file) => existsSync(path.join(root, file)))
     .map((file) => [file, readFileSync(path.join(root, file), "utf8")])
-}
 
 const causes = [
   [
