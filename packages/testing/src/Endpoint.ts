@@ -86,7 +86,7 @@ export interface SuiteOptions extends Options {
  * import { Redacted } from "effect"
  * import { describe, it } from "node:test"
  *
- * Endpoint.suite("MariaDB", { describe, it, variable: "MARIADB_URL" }, (url) => {
+ * Endpoint.suite("MariaDB", { describe, it, optional: true, variable: "MARIADB_URL" }, (url) => {
  *   it("is reached", () => console.log(Redacted.value(url)))
  * })
  * ```
