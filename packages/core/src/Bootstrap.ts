@@ -1,0 +1,182 @@
+/**
+ * A sensible whole in one call.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Broker from "./Broker.ts"
+import * as BucketOwner from "./BucketOwner.ts"
+import * as EventEmitter from "./EventEmitter.ts"
+import * as Inbox from "./Inbox.ts"
+import * as OutboxStorage from "./OutboxStorage.ts"
+import * as Relay from "./Relay.ts"
+import * as Serialization from "./Serialization.ts"
+import * as Transaction from "./Transaction.ts"
+import * as Transactor from "./Transactor.ts"
+
+/**
+ * What a database offers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Storage = Transactor.Transactor | OutboxStorage.OutboxStorage | Inbox.InboxStorage
+
+/**
+ * What {@link layer} provides.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Services = Storage | Broker.Broker | Transaction.Transactional | Relay.Relay
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<ES = never, RS = never, EB = never, RB = never, EO = never, RO = never> {
+  /** The database: transactions, outbox and inbox. Default: {@link layerStorageMemory}. */
+  readonly storage?: Layer.Layer<Storage, ES, RS> | undefined
+  /** The broker. Default: `Broker.layerMemory`. */
+  readonly broker?: Layer.Layer<Broker.Broker, EB, RB> | undefined
+  /** Who says which relay works on what. Default: `BucketOwner.layerSingle`, for one relay per database. */
+  readonly owner?: Layer.Layer<BucketOwner.BucketOwner, EO, RO> | undefined
+  readonly relay?: Relay.Options | undefined
+  readonly transaction?: Transaction.Options | undefined
+  readonly serialization?: Serialization.Options | undefined
+  readonly emitter?: EventEmitter.PolicyOptions | undefined
+}
+
+/**
+ * Transactor, outbox and inbox in memory: for tests and first steps.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerStorageMemory: Layer.Layer<Storage> = Layer.mergeAll(Transactor.layerMemory, Inbox.layerMemory).pipe(
+  Layer.provideMerge(OutboxStorage.layerMemory())
+)
+
+/**
+ * Everything a program needs beside its own handlers: storage, broker, the transactional middleware, a running relay,
+ * and how events are written and dispatched. Without options it is all in memory.
+ *
+ * @example
+ * ```ts
+ * import { Bootstrap, Event, Outbox, Relay, Transaction } from "@effect-cqrs/core"
+ * import { Effect, Schema } from "effect"
+ *
+ * class RoomClosed extends Event.notification<RoomClosed>()("room_closed", {
+ *   topic: "rooms",
+ *   payload: { roomId: Schema.String }
+ * }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* Transaction.run(Outbox.add(new RoomClosed({ roomId: "blue" })))
+ *   yield* Effect.flatMap(Relay.Relay, (relay) => relay.drain)
+ * })
+ *
+ * await Effect.runPromise(program.pipe(Effect.provide(Bootstrap.layer({ serialization: { source: "/rooms" } }))))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <ES = never, RS = never, EB = never, RB = never, EO = never, RO = never>(
+  options: Options<ES, RS, EB, RB, EO, RO> = {}
+): Layer.Layer<
+  Services,
+  ES | EB | EO | Relay.RelayError | OutboxStorage.StorageError,
+  RS | RB | Exclude<RO, Storage | Broker.Broker>
+> => {
+  const storage: Layer.Layer<Storage, ES, RS> = options.storage ?? layerStorageMemory
+  const broker: Layer.Layer<Broker.Broker, EB, RB> = options.broker ?? Broker.layerMemory()
+  const owner: Layer.Layer<BucketOwner.BucketOwner, EO, RO | OutboxStorage.OutboxStorage> = options.owner ??
+    BucketOwner.layerSingle
+  return Layer.mergeAll(
+    Layer.provide(Relay.layer(options.relay), owner),
+    Transaction.Transactional.layerWith(options.transaction ?? {})
+  ).pipe(
+    Layer.provideMerge(Layer.mergeAll(storage, broker)),
+    Layer.provideMerge(Serialization.layer(options.serialization ?? {})),
+    Layer.provideMerge(EventEmitter.layerPolicy(options.emitter ?? {}))
+  )
+}
+
+/**
+ * As {@link layer}, with options that the program's configuration ({@link config}) overrides.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = <ES = never, RS = never, EB = never, RB = never, EO = never, RO = never>(
+  options: Options<ES, RS, EB, RB, EO, RO> = {}
+): Layer.Layer<
+  Services,
+  ES | EB | EO | Relay.RelayError | OutboxStorage.StorageError | ConfigError.ConfigError,
+  RS | RB | Exclude<RO, Storage | Broker.Broker>
+> =>
+  Layer.unwrapEffect(Effect.map(config, (configured) =>
+    layer({
+      ...options,
+      relay: { ...options.relay, ...configured.relay },
+      serialization: { ...options.serialization, ...configured.serialization },
+      emitter: { ...options.emitter, ...configured.emitter }
+    })))
+
+/**
+ * What can be configured, each key optional: `CQRS_SOURCE`, `CQRS_MAX_PAYLOAD_BYTES`, `CQRS_RELAY_BATCH_SIZE`,
+ * `CQRS_RELAY_MAX_BATCH_BYTES`, `CQRS_RELAY_POLL_INTERVAL`, `CQRS_RELAY_GRACE` (durations as `5 seconds`),
+ * `CQRS_EMITTER_CONCURRENCY`, `CQRS_EMITTER_MAX_DEPTH`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const config: Config.Config<Pick<Options, "relay" | "serialization" | "emitter">> = Config.all({
+  source: Config.option(Config.nonEmptyString("CQRS_SOURCE")),
+  maxPayloadBytes: Config.option(positive("CQRS_MAX_PAYLOAD_BYTES")),
+  batchSize: Config.option(positive("CQRS_RELAY_BATCH_SIZE")),
+  maxBatchBytes: Config.option(positive("CQRS_RELAY_MAX_BATCH_BYTES")),
+  pollInterval: Config.option(duration("CQRS_RELAY_POLL_INTERVAL")),
+  grace: Config.option(duration("CQRS_RELAY_GRACE")),
+  concurrency: Config.option(positive("CQRS_EMITTER_CONCURRENCY")),
+  maxDepth: Config.option(positive("CQRS_EMITTER_MAX_DEPTH"))
+}).pipe(
+  Config.map(({ batchSize, concurrency, grace, maxBatchBytes, maxDepth, maxPayloadBytes, pollInterval, source }) => ({
+    relay: given({ batchSize, maxBatchBytes, pollInterval, grace }),
+    serialization: given({ source, maxPayloadBytes }),
+    emitter: given({ concurrency, maxDepth })
+  }))
+)
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+function positive(name: string): Config.Config<number> {
+  return Config.validate(Config.integer(name), {
+    message: "must be a whole number above 0",
+    validation: (value: number) => value > 0
+  })
+}
+
+function duration(name: string): Config.Config<Duration.Duration> {
+  return Config.validate(Config.duration(name), {
+    message: "must be a duration above 0, such as \"1 second\"",
+    validation: (value: Duration.Duration) => Duration.toMillis(value) > 0
+  })
+}
+
+/** The values that are there. */
+function given<T extends Record<string, Option.Option<unknown>>>(
+  values: T
+): { [K in keyof T]?: Option.Option.Value<T[K]> } {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([key, value]) => Option.isSome(value) ? [[key, value.value]] : [])
+  ) as any
+}

@@ -1,0 +1,235 @@
+/**
+ * Consumers: messages from a broker to the handlers of their events, acknowledged after success.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { Broker, type BrokerError, type Delivery } from "./Broker.ts"
+import type * as Event from "./Event.ts"
+import * as EventMediator from "./EventMediator.ts"
+import * as Inbox from "./Inbox.ts"
+import { forkGracefully } from "./internal/graceful.ts"
+import { backoffAfter, delayAfter } from "./internal/scheduleDelay.ts"
+import type { Message } from "./Message.ts"
+import type * as Subscribers from "./Subscribers.ts"
+import { Transactor } from "./Transactor.ts"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<
+  Evs extends ReadonlyArray<Event.ClassOf<Event.Integration>>,
+  UsesInbox extends boolean
+> {
+  /** Consumers of one group share the messages. Also the consumer's name in the inbox. */
+  readonly group: string
+  /** The events it handles. It subscribes to their topics. */
+  readonly events: Evs
+  /** How many messages are handled at a time, those of one topic and key one after the other. Default 1. */
+  readonly concurrency?: number | undefined
+  /**
+   * The waits between attempts of a failing handler, while the message is held and those behind it wait; handlers that
+   * succeeded are not run again. When it ends the message is a dead letter. Default: 5 times, from 100 milliseconds,
+   * doubling.
+   */
+  readonly retry?: Schedule.Schedule<unknown, unknown> | undefined
+  /** Handles each message once per handler, in a transaction (see `Inbox`). Default `false`. */
+  readonly inbox?: UsesInbox | undefined
+  /** What to do with messages whose event is not among `events`. Default `deadLetter`. */
+  readonly unknown?: "deadLetter" | "ignore" | undefined
+  /** Where dead letters go. Default: the group's name and `.dead-letters`. */
+  readonly deadLetterTopic?: string | undefined
+  /** How long what is in flight may take to end at shutdown. Default 10 seconds. */
+  readonly grace?: Duration.DurationInput | undefined
+}
+
+/**
+ * Headers of a dead letter, beside the message's own: why, after how many attempts, of which group, from which topic.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const deadLetterHeaders = {
+  reason: "dead-letter-reason",
+  attempts: "dead-letter-attempts",
+  group: "dead-letter-group",
+  topic: "dead-letter-topic"
+} as const
+
+/**
+ * A consumer as fibers beside the program.
+ *
+ * A message is acknowledged after all handlers of its event have succeeded, or after it was published to the dead letter
+ * topic with its id, headers and payload intact and the reason beside them. It is never dropped: while the dead letter
+ * topic cannot be reached the message is held. Messages that cannot be decoded are dead letters at once.
+ *
+ * Without the inbox a handler may run again for a message it has handled: after a crash, a rebalance, or when another
+ * handler of the message failed.
+ *
+ * When the layer's scope closes no message is taken any more; handlers that run may finish within the grace period, and
+ * the messages of those that do not are handed out again.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <
+  const Evs extends ReadonlyArray<Event.ClassOf<Event.Integration>>,
+  const UsesInbox extends boolean = false
+>(
+  options: Options<Evs, UsesInbox>
+): Layer.Layer<
+  never,
+  BrokerError,
+  | Broker
+  | Subscribers.Of<InstanceType<Evs[number]>>
+  | (UsesInbox extends true ? Transactor | Inbox.InboxStorage : never)
+> =>
+  Layer.scopedDiscard(Effect.gen(function*() {
+    const broker = yield* Broker
+    const mediator = yield* EventMediator.make(options.events)
+    const source = yield* broker.consume({ topics: mediator.topics, group: options.group })
+    const around = options.inbox === true ? yield* once(options.group) : undefined
+    const handle = handling(options, broker, mediator, around)
+    const loop = (stopping: Effect.Effect<void>): Effect.Effect<void> => {
+      let stopped = false
+      const next = Effect.scoped(Effect.flatMap(
+        Effect.raceFirst(Effect.asSome(source.take), Effect.as(stopping, Option.none<Delivery>())),
+        Option.match({
+          onNone: () => Effect.sync(() => stopped = true),
+          onSome: ({ message }) => handle(message)
+        })
+      ))
+      const persistent = Effect.retry(
+        Effect.tapErrorCause(next, (cause) =>
+          Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logWarning("A consumer cannot take messages", cause)),
+        outage
+      ).pipe(Effect.orDie)
+      return Effect.asVoid(Effect.whileLoop({
+        while: () =>
+          !stopped,
+        body: () =>
+          persistent,
+        step: () => {}
+      }))
+    }
+    yield* forkGracefully((stopping) =>
+      Effect.forEach(Array.from({ length: options.concurrency ?? 1 }), () =>
+        loop(stopping), {
+        concurrency: "unbounded",
+        discard: true
+      }), options.grace ?? Duration.seconds(10))
+  })) as any
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+type Around = (message: Message) => (options: {
+  readonly handler: string
+  readonly effect: Effect.Effect<unknown, unknown>
+}) => Effect.Effect<unknown, unknown>
+
+const outage = Schedule.jittered(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")))
+
+const defaultRetry = Schedule.intersect(Schedule.exponential("100 millis"), Schedule.recurs(5))
+
+const once = (consumer: string): Effect.Effect<Around, never, Transactor | Inbox.InboxStorage> =>
+  Effect.map(
+    Effect.all({ transactor: Transactor, storage: Inbox.InboxStorage }),
+    ({ storage, transactor }): Around => (message) => ({ effect, handler }) =>
+      Inbox.process({ consumer, handler, source: message.source, messageId: message.id }, effect).pipe(
+        Effect.provideService(Transactor, transactor),
+        Effect.provideService(Inbox.InboxStorage, storage)
+      )
+  )
+
+const handling = (
+  options: Options<any, any>,
+  broker: Context.Tag.Service<Broker>,
+  mediator: EventMediator.EventMediator,
+  around: Around | undefined
+) => {
+  const retry = options.retry ?? defaultRetry
+  const topic = options.deadLetterTopic ?? `${options.group}.dead-letters`
+
+  const bury = (message: Message, reason: string, attempts: number): Effect.Effect<void> =>
+    Effect.logError(`A message is a dead letter: ${reason}`).pipe(
+      Effect.annotateLogs({ group: options.group, event: message.name, messageId: message.id, attempts }),
+      Effect.zipRight(holdUntilPublished(broker, {
+        ...message,
+        topic,
+        headers: {
+          ...message.headers,
+          [deadLetterHeaders.reason]: reason,
+          [deadLetterHeaders.attempts]: String(attempts),
+          [deadLetterHeaders.group]: options.group,
+          [deadLetterHeaders.topic]: message.topic
+        }
+      }))
+    )
+
+  return (message: Message): Effect.Effect<void> =>
+    Effect.gen(function*() {
+      let only: ReadonlySet<string> | undefined
+      for (let attempts = 1;; attempts++) {
+        const handled = yield* mediator.dispatch(message, { only, around: around?.(message) })
+        const failed = handled.flatMap(({ exit, handler }) =>
+          Exit.isFailure(exit) ? [{ handler, cause: exit.cause }] : []
+        )
+        if (failed.length === 0) return
+        const interrupted = failed.find(({ cause }) => Cause.isInterruptedOnly(cause))
+        if (interrupted !== undefined) return yield* Effect.interrupt
+        only = new Set(failed.map(({ handler }) => handler))
+        yield* Effect.logWarning(
+          `Handlers of ${message.name} failed: ${[...only].join(", ")}`,
+          ...failed.map(({ cause }) => cause)
+        )
+        const delay = yield* delayAfter(retry, attempts, failed[0]!.cause)
+        if (Option.isNone(delay)) {
+          return yield* bury(
+            message,
+            failed.map(({ cause, handler }) => `${handler}: ${nameOf(cause)}`).join("; "),
+            attempts
+          )
+        }
+        yield* Effect.sleep(delay.value)
+      }
+    }).pipe(
+      Effect.catchAll((error) =>
+        error.reason === "UnknownEvent" && options.unknown === "ignore" ? Effect.void : bury(message, error.message, 1)
+      )
+    )
+}
+
+const holdUntilPublished = (broker: Context.Tag.Service<Broker>, message: Message): Effect.Effect<void> => {
+  const attempt = (attempts: number): Effect.Effect<void> =>
+    Effect.flatMap(
+      broker.publish([message]),
+      ([outcome]) =>
+        outcome?._tag === "Delivered" ? Effect.void : Effect.logError(
+          `A dead letter cannot be published to ${message.topic} and its message is held: ${outcome?.reason}`
+        ).pipe(
+          Effect.zipRight(Effect.flatMap(backoffAfter(outage, attempts), Effect.sleep)),
+          Effect.zipRight(Effect.suspend(() => attempt(attempts + 1)))
+        )
+    )
+  return attempt(1)
+}
+
+/** The name of a failure, not its text: dead letters are stored, and a text may carry what the payload carried. */
+const nameOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  if (typeof error === "object" && error !== null) {
+    if ("_tag" in error && typeof error._tag === "string") return error._tag
+    if (error instanceof Error) return error.name
+  }
+  return "an untagged failure"
+}

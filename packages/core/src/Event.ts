@@ -1,0 +1,228 @@
+/**
+ * Events: domain events that stay in the process, and notification and ECST events that leave it.
+ *
+ * @since 0.1.0
+ */
+import type * as Schema from "effect/Schema"
+import { makeEvent } from "./internal/event.ts"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId = "~@effect-cqrs/core/Event"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * - `domain`: something happened; handled in this process, and lost with it.
+ * - `notification`: something happened; other services are told, and ask if they want to know more.
+ * - `ecst`: event-carried state transfer; the event carries the state, so that nobody has to ask.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Kind = "domain" | "notification" | "ecst"
+
+/**
+ * What the types of an event say, carried by its instances.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Info<out K extends Kind, out Name extends string> {
+  readonly kind: K
+  readonly name: Name
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Any {
+  readonly [TypeId]: Info<any, any>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Domain {
+  readonly [TypeId]: Info<"domain", any>
+}
+
+/**
+ * An event that leaves the process: a notification or an ECST event.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Integration {
+  readonly [TypeId]: Info<"notification" | "ecst", any>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type KindOf<Ev extends Any> = Ev[TypeId]["kind"]
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type NameOf<Ev extends Any> = Ev[TypeId]["name"]
+
+/**
+ * The class of an event, taken by its instances so that TypeScript infers the instance's type.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClassOf<Ev> {
+  new(...args: any): Ev
+  readonly eventName: string
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Class<Self, K extends Kind, Name extends string, P extends Schema.Struct.Fields> extends
+  Schema.Class<
+    Self,
+    { readonly _tag: Schema.tag<Name> } & P,
+    Schema.Struct.Encoded<{ readonly _tag: Schema.tag<Name> } & P>,
+    Schema.Struct.Context<P>,
+    Schema.Struct.Constructor<P>,
+    { readonly [TypeId]: Info<K, Name> },
+    {}
+  >
+{
+  readonly _tag: Name
+  readonly eventName: Name
+  readonly kind: K
+}
+
+/**
+ * The class of an event that leaves the process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface IntegrationClass<
+  Self,
+  K extends "notification" | "ecst",
+  Name extends string,
+  P extends Schema.Struct.Fields,
+  Topic extends string
+> extends Class<Self, K, Name, P> {
+  readonly topic: Topic
+  /** The version of the payload's schema. */
+  readonly version: number
+  /** The partition key: events of one topic and key are delivered in order. `undefined`: no order, spread at will. */
+  readonly partitionKey: (event: Schema.Struct.Type<P>) => string | undefined
+}
+
+/**
+ * How an event that leaves the process is declared.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface IntegrationOptions<P extends Schema.Struct.Fields, Topic extends string> {
+  /** Where it goes: a Kafka topic, a RabbitMQ exchange. */
+  readonly topic: Topic
+  /** The fields, as of a `Schema.Struct`. */
+  readonly payload?: P | undefined
+  /** The partition key, from the payload. Without it, events of the topic have no order among themselves. */
+  readonly key?: ((event: Schema.Struct.Type<NoInfer<P>>) => string) | undefined
+  /** The version of the payload's schema, a whole number from 1 (the default). */
+  readonly version?: number | undefined
+}
+
+/**
+ * The constructor of event classes that leave the process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MakeIntegration<K extends "notification" | "ecst"> {
+  <Self = never>(): <const Name extends string, const Topic extends string, P extends Schema.Struct.Fields = {}>(
+    name: Name,
+    // the payload's type, not `Self`: reading `Self` here would be circular
+    options: IntegrationOptions<P, Topic>
+  ) => [Self] extends [never] ? MissingSelf<K>
+    : [Schema.Struct.Context<P>] extends [never] ? IntegrationClass<Self, K, Name, P, Topic>
+    : FieldsWithServices<Name>
+}
+
+/**
+ * Declares a domain event: emitted by a handler, handled in this process after the commit, never sent anywhere.
+ *
+ * @example
+ * ```ts
+ * import { Event } from "@effect-cqrs/core"
+ * import { Schema } from "effect"
+ *
+ * class UserJoined extends Event.domain<UserJoined>()("UserJoined", { userId: Schema.String }) {}
+ *
+ * export const event = new UserJoined({ userId: "ada" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const domain: <Self = never>() => <const Name extends string, P extends Schema.Struct.Fields = {}>(
+  name: Name,
+  fields?: P
+) => [Self] extends [never] ? MissingSelf<"domain">
+  : [Schema.Struct.Context<P>] extends [never] ? Class<Self, "domain", Name, P>
+  : FieldsWithServices<Name> = () => (name, fields) => makeEvent("domain", name, { payload: fields }) as any
+
+/**
+ * Declares a notification event. Its name is its name on the wire and in stored rows: choose it once. The class may be
+ * renamed freely.
+ *
+ * @example
+ * ```ts
+ * import { Event } from "@effect-cqrs/core"
+ * import { Schema } from "effect"
+ *
+ * class RoomClosed extends Event.notification<RoomClosed>()("meeting_room_closed", {
+ *   topic: "meeting_room_notifications",
+ *   payload: { roomId: Schema.String },
+ *   key: (event) => event.roomId
+ * }) {}
+ *
+ * export const event = new RoomClosed({ roomId: "blue" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const notification: MakeIntegration<"notification"> = () => (name: string, options: any) =>
+  makeEvent("notification", name, options) as any
+
+/**
+ * Declares an ECST event: as {@link notification}, carrying the state.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ecst: MakeIntegration<"ecst"> = () => (name: string, options: any) =>
+  makeEvent("ecst", name, options) as any
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+type MissingSelf<Usage extends string> =
+  `Missing \`Self\` generic - use \`class Self extends Event.${Usage}<Self>()("name", ...) {}\``
+
+type FieldsWithServices<Name extends string> =
+  `The schema of ${Name} asks for services: an event must be readable wherever it arrives`

@@ -1,0 +1,161 @@
+/**
+ * Brings a received message to the handlers of its event.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
+import type * as Event from "./Event.ts"
+import { HandlerError } from "./HandlerError.ts"
+import { dispatch as dispatchEmissions } from "./internal/emission.ts"
+import type { Definition } from "./internal/event.ts"
+import { fixedOrigin, Handling } from "./internal/handling.ts"
+import { registryTag, runSubscriber } from "./internal/subscribers.ts"
+import { spanned } from "./internal/tracing.ts"
+import type { Message } from "./Message.ts"
+import * as Serialization from "./Serialization.ts"
+import type * as Subscribers from "./Subscribers.ts"
+
+/**
+ * - `UnknownEvent`: no event of this name was given to the mediator.
+ * - `Undecodable`: the message does not fit its event.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class EventMediatorError
+  extends Schema.TaggedError<EventMediatorError>("@effect-cqrs/core/EventMediatorError")("EventMediatorError", {
+    reason: Schema.Literal("UnknownEvent", "Undecodable"),
+    message: Schema.String
+  })
+{}
+
+/**
+ * How one handler of a message's event fared.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Handled {
+  readonly handler: string
+  readonly exit: Exit.Exit<unknown, unknown>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface EventMediator {
+  /** The topics of its events. */
+  readonly topics: ReadonlyArray<string>
+
+  /**
+   * Decodes a message and runs the handlers of its event, one after the other, each to its end whatever became of the
+   * others. Answers how each fared: a handler's failure is not one of `dispatch`.
+   *
+   * `only`: the handlers to run, all unless given. `around`: wraps each handler, inside its middleware's outermost.
+   * What the handlers send, emit and add has the message's correlation id, and the message as its cause.
+   */
+  readonly dispatch: (
+    message: Message,
+    options?: {
+      readonly only?: ReadonlySet<string> | undefined
+      readonly around?:
+        | ((options: {
+          readonly handler: string
+          readonly effect: Effect.Effect<unknown, unknown>
+        }) => Effect.Effect<unknown, unknown>)
+        | undefined
+    } | undefined
+  ) => Effect.Effect<ReadonlyArray<Handled>, EventMediatorError>
+}
+
+/**
+ * A mediator for some events, with the handlers that their `Subscribers` layers have. It dies if two of the events have
+ * one name.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integration>>>(
+  events: Evs
+): Effect.Effect<EventMediator, never, Subscribers.Of<InstanceType<Evs[number]>>> =>
+  Effect.gen(function*() {
+    const context = yield* Effect.context<any>()
+    const definitions = new Map<string, Definition>()
+    for (const event of events as ReadonlyArray<unknown> as ReadonlyArray<Definition>) {
+      if (definitions.has(event.eventName)) {
+        return yield* Effect.die(
+          new HandlerError({
+            reason: "NameTaken",
+            message: `Two events of one consumer are named ${event.eventName}: a message could be either. Rename one`
+          })
+        )
+      }
+      definitions.set(event.eventName, event)
+    }
+    const dispatch: EventMediator["dispatch"] = (message, options) =>
+      Effect.gen(function*() {
+        const definition = definitions.get(message.name)
+        if (definition === undefined) {
+          return yield* new EventMediatorError({
+            reason: "UnknownEvent",
+            message:
+              `No event named ${message.name} is known here: add its class to the consumer's events, or let the ` +
+              "consumer ignore unknown events"
+          })
+        }
+        const event = yield* Effect.mapError(
+          Serialization.decode(definition, message),
+          (error) => new EventMediatorError({ reason: "Undecodable", message: error.message })
+        )
+        const registry = Context.unsafeGet(context, registryTag(definition))
+        const origin = fixedOrigin(message.correlationId, message.causationId)
+        const handled: Array<Handled> = []
+        for (const [handler, run] of [...registry.handlers]) {
+          if (options?.only !== undefined && !options.only.has(handler)) continue
+          const effect = run(event)
+          const result = yield* runSubscriber(
+            handler,
+            options?.around === undefined ? effect : options.around({ handler, effect }),
+            new Handling(message.name, origin, 0, message.id)
+          )
+          handled.push({ handler, exit: result.exit })
+          if (Exit.isSuccess(result.exit)) yield* dispatchEmissions(result.emissions)
+        }
+        return handled
+      }).pipe((effect) => {
+        const link = linkOf(message.traceparent)
+        return spanned(effect, `process ${message.topic}`, {
+          kind: "consumer",
+          links: link === undefined ? [] : [link],
+          attributes: {
+            "messaging.operation.type": "process",
+            "messaging.destination.name": message.topic,
+            "messaging.message.id": message.id
+          }
+        })
+      })
+    return { topics: [...new Set([...definitions.values()].map((event) => event.topic))], dispatch }
+  })
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+/** The span that produced the message: linked, not a parent, as OpenTelemetry's messaging conventions have it. */
+const linkOf = (traceparent: string | undefined): Tracer.SpanLink | undefined => {
+  const match = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent ?? "")
+  return match === null ? undefined : {
+    _tag: "SpanLink",
+    attributes: {},
+    span: Tracer.externalSpan({
+      traceId: match[1]!,
+      spanId: match[2]!,
+      sampled: (Number.parseInt(match[3]!, 16) & 1) === 1
+    })
+  }
+}

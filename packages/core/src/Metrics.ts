@@ -1,0 +1,72 @@
+/**
+ * A middleware that counts and times what handlers do.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import * as MetricBoundaries from "effect/MetricBoundaries"
+import * as Middleware from "./Middleware.ts"
+
+/**
+ * Calls by `kind`, `name`, `handler` and `outcome`: `success`, `failure` (a declared one), `defect`, `interrupted`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const handled = Metric.counter("cqrs_handled_total", {
+  description: "Calls of handlers by outcome",
+  incremental: true
+})
+
+/**
+ * The duration of calls in seconds, by `kind`, `name` and `handler`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const duration = Metric.histogram(
+  "cqrs_handling_seconds",
+  MetricBoundaries.exponential({ start: 0.0005, factor: 2, count: 16 }),
+  "Duration of handlers"
+)
+
+/**
+ * Updates {@link handled} and {@link duration} for each call.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const calls = Middleware.inline({
+  name: "Metrics",
+  wrap: (next, call) =>
+    Effect.flatMap(
+      Clock.currentTimeNanos,
+      (start) =>
+        Effect.onExit(next, (exit) =>
+          Effect.flatMap(Clock.currentTimeNanos, (end) =>
+            Effect.tagMetrics(
+              Effect.zipRight(
+                Metric.increment(Metric.tagged(handled, "outcome", outcomeOf(exit))),
+                Metric.update(duration, Number(end - start) / 1e9)
+              ),
+              { kind: call.kind, name: call.name, handler: call.handler }
+            )))
+    )
+})
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+const outcomeOf = (exit: Exit.Exit<unknown, unknown>): string =>
+  Exit.isSuccess(exit)
+    ? "success"
+    : Cause.isInterruptedOnly(exit.cause)
+    ? "interrupted"
+    : Cause.isFailure(exit.cause)
+    ? "failure"
+    : "defect"

@@ -1,0 +1,69 @@
+/**
+ * The transactional outbox: events that are announced if, and only if, the transaction commits.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Event from "./Event.ts"
+import { endedError, transactionTag } from "./internal/transaction.ts"
+import { TransactionError } from "./internal/transactionError.ts"
+import * as Serialization from "./Serialization.ts"
+import type { Transaction } from "./Transaction.ts"
+
+/**
+ * Leaves an event that may leave the process as it is, and replaces the type of a domain event by the reason.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Announceable<Ev extends Event.Any> = Event.KindOf<Ev> extends "domain"
+  ? `${Event.NameOf<Ev>} is a domain event: it stays in the process. Announce an Event.notification or Event.ecst`
+  : unknown
+
+/**
+ * Adds an event to the open transaction, and answers with the id of its message.
+ *
+ * The event is encoded and checked at once: an event that does not fit its schema, or is too large, fails here with the
+ * reason `EventRejected`, and the transaction may go on without it. It is stored with the transaction's other events by
+ * the last statement before COMMIT, in the order of their adding, and delivered at least once after that; events of one
+ * topic and key in the order of their commits. If the transaction is rolled back, or a nested one or a savepoint it was
+ * added in, nobody will ever see it.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const add = <Ev extends Event.Any>(
+  event: Ev & Announceable<Ev>
+): Effect.Effect<string, TransactionError, Transaction> =>
+  Effect.map(addMessages([event as unknown as Event.Integration]), (ids) => ids[0]!)
+
+/**
+ * Adds several events, in order: all of them, or, if one is rejected, none.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const addAll = <const Evs extends ReadonlyArray<Event.Any>>(
+  events: Evs & { readonly [I in keyof Evs]: Evs[I] extends Event.Any ? Evs[I] & Announceable<Evs[I]> : never }
+): Effect.Effect<ReadonlyArray<string>, TransactionError, Transaction> =>
+  addMessages(events as unknown as ReadonlyArray<Event.Integration>)
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+const addMessages = (
+  events: ReadonlyArray<Event.Integration>
+): Effect.Effect<ReadonlyArray<string>, TransactionError, Transaction> =>
+  Effect.flatMap(transactionTag, (open) =>
+    Effect.flatMap(
+      Effect.mapError(
+        Effect.forEach(events, Serialization.encode),
+        (error) => new TransactionError({ reason: "EventRejected", message: error.message, cause: error })
+      ),
+      (messages) => {
+        if (open.ended()) return Effect.fail(endedError("An event was added to the outbox"))
+        for (const message of messages) open.journal.add({ _tag: "Message", message })
+        return Effect.succeed(messages.map((message) => message.id))
+      }
+    ))

@@ -1,0 +1,221 @@
+/**
+ * From events to messages and back: codec, compression and limits.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import type * as Tracer from "effect/Tracer"
+import * as Codec from "./Codec.ts"
+import * as Compressor from "./Compressor.ts"
+import type * as Event from "./Event.ts"
+import { decodePayload, definitionOf, encodePayload } from "./internal/event.ts"
+import type { Definition } from "./internal/event.ts"
+import { currentOrigin, newId, nowOf } from "./internal/handling.ts"
+import type { Message } from "./Message.ts"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Which program this is, as a URI reference: the `source` of its messages. Default `/effect-cqrs`. */
+  readonly source?: string | undefined
+  /** How payloads are written. Default `Codec.json`. */
+  readonly codec?: Codec.Codec | undefined
+  /** Codecs for topics that differ from the rest. */
+  readonly codecs?: Readonly<Record<string, Codec.Codec>> | undefined
+  /** How payloads are compressed. Default `Compressor.identity`. */
+  readonly compressor?: Compressor.Compressor | undefined
+  /** Payloads of fewer bytes are not compressed. Default 1024. */
+  readonly compressFrom?: number | undefined
+  /** What can be read. Default `Compressor.defaults`, and what is written. */
+  readonly compressors?: ReadonlyArray<Compressor.Compressor> | undefined
+  /** The largest payload, in bytes as stored; larger ones are refused. Default 1 MiB. */
+  readonly maxPayloadBytes?: number | undefined
+  /** The largest payload after decompression, in bytes. Default 16 MiB. */
+  readonly maxDecompressedBytes?: number | undefined
+}
+
+/**
+ * - `Invalid`: the event does not fit its own schema, or its partition key cannot be computed.
+ * - `TooLarge`: its payload is over the limit.
+ * - `Undecodable`: the message is not what its event's schema, its content type or its encoding says.
+ * - `UnknownEncoding`, `UnknownContentType`: this program was not given the compressor or codec to read it with.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SerializationError
+  extends Schema.TaggedError<SerializationError>("@effect-cqrs/core/SerializationError")("SerializationError", {
+    reason: Schema.Literal("Invalid", "TooLarge", "Undecodable", "UnknownEncoding", "UnknownContentType"),
+    message: Schema.String
+  })
+{}
+
+/**
+ * The program's {@link Options}. JSON, uncompressed, unless a layer says otherwise.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Serialization extends Context.Reference<Serialization>()("@effect-cqrs/core/Serialization", {
+  defaultValue: (): Options => ({})
+}) {}
+
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Serialization, options)
+
+/**
+ * Makes the message of an event: checks it, encodes it, and stamps it with an id, the time, the correlation and
+ * causation ids and the trace context of where this is called.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const encode = <Ev extends Event.Integration>(event: Ev): Effect.Effect<Message, SerializationError> =>
+  Effect.withFiberRuntime((fiber) => {
+    const options = Context.get(fiber.currentContext as Context.Context<any>, Serialization)
+    const definition = definitionOf(event)
+    const name = definition.eventName
+    const payload = encodePayload(event)
+    if (payload._tag === "Left") {
+      return fail("Invalid", `${name} does not fit its schema: ${where(payload.left)}`)
+    }
+    const origin = fiber.getFiberRef(currentOrigin)
+    const id = newId(fiber)
+    const base = {
+      id,
+      name,
+      kind: definition.kind as "notification" | "ecst",
+      version: definition.version,
+      topic: definition.topic,
+      source: options.source ?? "/effect-cqrs",
+      time: nowOf(fiber),
+      correlationId: origin?.correlationId(fiber) ?? id,
+      causationId: origin?.causationId(fiber),
+      traceparent: traceparent(fiber.currentSpan),
+      sequence: undefined,
+      headers: {}
+    }
+    const codec = options.codecs?.[definition.topic] ?? options.codec ?? Codec.json
+    const compressor = options.compressor ?? Compressor.identity
+    const limit = options.maxPayloadBytes ?? defaultMaxPayloadBytes
+    return Effect.zip(partitionKey(definition, event), codec.encode(payload.right, base)).pipe(
+      Effect.flatMap(([key, bytes]) => {
+        const used = bytes.length < (options.compressFrom ?? 1024) ? Compressor.identity : compressor
+        return Effect.map(used.compress(bytes), (compressed): Message => ({
+          ...base,
+          key,
+          contentType: codec.contentType,
+          contentEncoding: used.encoding,
+          payload: compressed
+        }))
+      }),
+      Effect.mapError((error) =>
+        error instanceof SerializationError
+          ? error
+          : new SerializationError({ reason: "Invalid", message: `${name}: ${error.message}` })
+      ),
+      Effect.filterOrFail(
+        (message) => message.payload.length <= limit,
+        (message) =>
+          new SerializationError({
+            reason: "TooLarge",
+            message: `${name} has a payload of ${message.payload.length} bytes, the limit is ${limit}: ` +
+              "send a reference instead of the content, compress it, or raise Serialization's maxPayloadBytes"
+          })
+      )
+    )
+  })
+
+/**
+ * Reads the event of a message. Whether the class fits the message's name is the caller's business.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const decode = <Ev extends Event.Integration>(
+  event: Event.ClassOf<Ev>,
+  message: Message
+): Effect.Effect<Ev, SerializationError> =>
+  Effect.flatMap(Serialization, (options) => {
+    const compressor = [
+      ...(options.compressors ?? Compressor.defaults),
+      ...(options.compressor === undefined ? [] : [options.compressor])
+    ].find((one) => one.encoding === message.contentEncoding)
+    if (compressor === undefined) {
+      return fail(
+        "UnknownEncoding",
+        `${message.name} is compressed as ${message.contentEncoding}: ` +
+          "add that compressor to Serialization's compressors"
+      )
+    }
+    const codec = [
+      options.codecs?.[message.topic] ?? Codec.json,
+      options.codec ?? Codec.json,
+      ...Object.values(options.codecs ?? {}),
+      Codec.json
+    ].find((one) => mediaType(one.contentType) === mediaType(message.contentType))
+    if (codec === undefined) {
+      return fail("UnknownContentType", `${message.name} is ${message.contentType}: give Serialization a codec for it`)
+    }
+    const definition = event as unknown as Definition
+    return compressor.decompress(message.payload, options.maxDecompressedBytes ?? defaultMaxDecompressedBytes).pipe(
+      Effect.flatMap((bytes) => codec.decode(bytes, message)),
+      Effect.mapError((error) => new SerializationError({ reason: "Undecodable", message: error.message })),
+      Effect.flatMap((payload) => {
+        const decoded = decodePayload(definition, payload)
+        return decoded._tag === "Right"
+          ? Effect.succeed(new event(decoded.right, true))
+          : fail("Undecodable", `The payload does not fit ${message.name}: ${where(decoded.left)}`)
+      })
+    )
+  })
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+const defaultMaxPayloadBytes = 1024 * 1024
+const defaultMaxDecompressedBytes = 16 * 1024 * 1024
+
+const fail = (reason: SerializationError["reason"], message: string) =>
+  Effect.fail(new SerializationError({ reason, message }))
+
+const mediaType = (contentType: string): string => contentType.split(";", 1)[0]!.trim().toLowerCase()
+
+/** Where a value does not fit, and never the value: these texts are stored and logged. */
+const where = (error: ParseResult.ParseIssue): string =>
+  ParseResult.ArrayFormatter.formatIssueSync(error)
+    .map((issue) => `${issue._tag} at ${issue.path.length === 0 ? "the top" : issue.path.map(String).join(".")}`)
+    .join(", ")
+
+const partitionKey = (
+  definition: Definition,
+  event: object
+): Effect.Effect<string | undefined, SerializationError> =>
+  Effect.try({
+    try: () => definition.partitionKey(event),
+    catch: () => definition.eventName
+  }).pipe(
+    Effect.filterOrFail(
+      (key) => key === undefined || typeof key === "string",
+      () => definition.eventName
+    ),
+    Effect.mapError((name) =>
+      new SerializationError({
+        reason: "Invalid",
+        message: `The partition key of ${name} could not be computed: its \`key\` must answer a string`
+      })
+    )
+  )
+
+const traceparent = (span: Tracer.AnySpan | undefined): string | undefined =>
+  span === undefined ? undefined : `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`

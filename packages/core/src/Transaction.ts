@@ -1,0 +1,268 @@
+/**
+ * Transactions: domain writes and events, stored together or not at all.
+ *
+ * @since 0.1.0
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import { afterCommit as emissionsAfterCommit } from "./internal/emission.ts"
+import {
+  endedError,
+  OpenTransaction,
+  openTransaction,
+  TransactionJournal,
+  transactionTag
+} from "./internal/transaction.ts"
+import { TransactionError } from "./internal/transactionError.ts"
+import * as Middleware from "./Middleware.ts"
+import { type Isolation, Transactor } from "./Transactor.ts"
+
+export {
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  TransactionError
+}
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId = "~@effect-cqrs/core/Transaction"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * The capability to announce events: an open transaction. Only {@link run} provides it, and the {@link Transactional}
+ * middleware, which is made of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Transaction {
+  readonly [TypeId]: TypeId
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The isolation level of an outermost transaction; the database's default unless given. Ignored when nested. */
+  readonly isolation?: Isolation | undefined
+  /**
+   * Repeats an outermost transaction as a whole when the database made it the victim of a deadlock or a serialization
+   * failure. Each attempt begins with nothing added. Not repeated unless given, and never when nested, nor when the
+   * outcome of the commit is unknown.
+   */
+  readonly retry?: Schedule.Schedule<unknown, unknown> | undefined
+}
+
+/**
+ * Runs an effect in a transaction: committed if it succeeds, rolled back if it fails, dies or is interrupted.
+ *
+ * - **Together.** The effect's SQL statements and the events given to `Outbox.add` are stored together, or neither is.
+ *   It succeeds only when the database has confirmed the commit; any other end is a {@link TransactionError}.
+ * - **Nested.** A `run` inside a `run` of the same database is a savepoint: what it wrote and added vanishes if it
+ *   fails. Several at once inside one transaction take turns.
+ * - **Interruption.** It is interruptible until the commit begins. A fiber that outlives the transaction gets errors.
+ * - **After the commit** the hooks of {@link afterCommit} run and emitted events are dispatched, in the order they were
+ *   added, before `run` returns; this part is not interruptible.
+ *
+ * @example
+ * ```ts
+ * import { Event, Outbox, OutboxStorage, Transaction, Transactor } from "@effect-cqrs/core"
+ * import { Effect, Layer, Schema } from "effect"
+ *
+ * class RoomClosed extends Event.notification<RoomClosed>()("room_closed", {
+ *   topic: "rooms",
+ *   payload: { roomId: Schema.String }
+ * }) {}
+ *
+ * const close = Transaction.run(Effect.gen(function*() {
+ *   // domain writes go here
+ *   yield* Outbox.add(new RoomClosed({ roomId: "blue" }))
+ * }))
+ *
+ * const Memory = Layer.provideMerge(Transactor.layerMemory, OutboxStorage.layerMemory())
+ * Effect.runSync(close.pipe(Effect.provide(Memory)))
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const run = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  options?: Options | undefined
+): Effect.Effect<A, E | TransactionError, Exclude<R, Transaction> | Transactor> =>
+  Effect.flatMap(
+    Transactor,
+    (transactor) =>
+      Effect.withFiberRuntime<A, E | TransactionError, Exclude<R, Transaction>>((fiber) => {
+        const outer = openTransaction(fiber)
+        if (outer !== undefined && outer.transactor === transactor) return nested(outer, effect)
+        const attempt = outermost(transactor, effect, options?.isolation)
+        if (options?.retry === undefined) return attempt
+        const policy = Schedule.whileInput(
+          options.retry,
+          (error: unknown) =>
+            transactor.isConflict(error) && !(error instanceof TransactionError && error.reason === "OutcomeUnknown")
+        )
+        return Effect.retry(attempt, policy)
+      })
+  )
+
+/**
+ * Runs an effect once the outermost transaction has committed, and not at all if it is rolled back, or the savepoint
+ * this was called in. In order, uninterruptible; one that dies is logged, and changes nothing else.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const afterCommit = <R>(
+  effect: Effect.Effect<unknown, never, R>
+): Effect.Effect<void, TransactionError, Transaction | R> => hook("AfterCommit", effect)
+
+/**
+ * Runs an effect if the transaction is rolled back, or the savepoint this was called in; in reverse order. For state
+ * that is not in the database.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const afterRollback = <R>(
+  effect: Effect.Effect<unknown, never, R>
+): Effect.Effect<void, TransactionError, Transaction | R> => hook("AfterRollback", effect)
+
+/**
+ * The middleware that runs the handler of a command in {@link run}: the handler may ask for a {@link Transaction}, and
+ * `send` may fail with a {@link TransactionError}.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Transactional extends Middleware.make<Transactional>()("Transactional", {
+  provides: transactionTag,
+  failure: TransactionError,
+  kinds: ["command"]
+}) {
+  /** With the options of {@link run}. The transactor is the one the layer is built with. */
+  static layerWith(options: Options): Layer.Layer<Transactional, never, Transactor> {
+    return Middleware.layer(
+      Transactional,
+      Effect.map(
+        Transactor,
+        (transactor): Middleware.Wrap<Transaction, TransactionError> => (next) =>
+          Effect.provideService(run(next, options), Transactor, transactor) as any
+      )
+    )
+  }
+
+  static readonly layer: Layer.Layer<Transactional, never, Transactor> = Transactional.layerWith({})
+}
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+const hook = <R>(
+  tag: "AfterCommit" | "AfterRollback",
+  effect: Effect.Effect<unknown, never, R>
+): Effect.Effect<void, TransactionError, Transaction | R> =>
+  Effect.contextWithEffect((context: Context.Context<R>) =>
+    Effect.flatMap(transactionTag, (open) => {
+      if (open.ended()) return Effect.fail(endedError("A hook was added"))
+      open.journal.add({ _tag: tag, effect: Effect.provide(effect, context) })
+      return Effect.void
+    })
+  )
+
+const outermost = <A, E, R>(
+  transactor: Context.Tag.Service<Transactor>,
+  effect: Effect.Effect<A, E, R>,
+  isolation: Isolation | undefined
+): Effect.Effect<A, E | TransactionError, Exclude<R, Transaction>> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Scope.make(), (scope) =>
+      Effect.flatMap(
+        Effect.onExit(
+          restore(Scope.extend(transactor.begin({ isolation }), scope)),
+          (exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void
+        ),
+        (session) => {
+          const journal = new TransactionJournal()
+          const level = new OpenTransaction(transactor, session, journal, 0, undefined)
+          const commit = Effect.suspend(() => {
+            level.end()
+            return level.doomed === undefined
+              ? session.commit(journal.messages)
+              : Effect.zipRight(session.rollback, Effect.fail(level.doomed))
+          })
+          const rollback = Effect.suspend(() => {
+            level.end()
+            return session.rollback
+          })
+          return within(level, restore(effect)).pipe(
+            Effect.flatMap((value) => Effect.as(commit, value)),
+            // a commit that failed has undone everything by itself, or nobody knows what it did
+            Effect.onError(() => level.ended() ? Effect.void : rollback),
+            Effect.exit,
+            Effect.flatMap((exit) => {
+              const ended = Exit.isSuccess(exit) ? journal.committed(emissionsAfterCommit) : journal.rollback
+              return Effect.zipRight(Effect.zipRight(Scope.close(scope, exit), ended), exit)
+            })
+          )
+        }
+      ))
+  )
+
+let savepoints = 0
+
+const nested = <A, E, R>(
+  outer: OpenTransaction,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | TransactionError, Exclude<R, Transaction>> =>
+  outer.turn.withPermits(1)(Effect.uninterruptibleMask((restore) => {
+    if (outer.ended()) return Effect.fail(endedError("A transaction was opened inside another"))
+    const { journal, session, transactor } = outer
+    const name = `cqrs_${++savepoints}`
+    const level = new OpenTransaction(transactor, session, journal, outer.depth + 1, outer)
+    return Effect.zipRight(
+      session.savepoint(name),
+      Effect.suspend(() => {
+        journal.savepoint(name)
+        return Effect.matchCauseEffect(within(level, restore(effect)), {
+          onFailure: (cause) => {
+            level.end()
+            return session.rollbackTo(name).pipe(
+              Effect.tapError((error) => Effect.sync(() => outer.doom(error))),
+              Effect.zipRight(journal.rollbackTo(name)),
+              Effect.zipRight(Effect.failCause(cause))
+            )
+          },
+          onSuccess: (value) => {
+            level.end()
+            return Effect.map(session.release(name), () => {
+              journal.release(name)
+              return value
+            })
+          }
+        })
+      })
+    )
+  }))
+
+const within = <A, E, R>(
+  level: OpenTransaction,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, Exclude<R, Transaction>> =>
+  Effect.provideService(level.session.join(level)(effect), transactionTag, level)

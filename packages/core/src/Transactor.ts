@@ -1,0 +1,117 @@
+/**
+ * The port behind `Transaction.run`: what opens, commits and rolls back a database's transactions.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { TransactionError } from "./internal/transactionError.ts"
+import type { Message } from "./Message.ts"
+import { OutboxStorage } from "./OutboxStorage.ts"
+
+/**
+ * The isolation levels of the SQL standard. Without one, the database's own default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Isolation = "ReadUncommitted" | "ReadCommitted" | "RepeatableRead" | "Serializable"
+
+/**
+ * What the library remembers of an open transaction (events, hooks), in step with the database's savepoints. A
+ * transactor reports each savepoint statement that goes over the connection and was not asked for by the library:
+ * what was added after a savepoint vanishes with it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Journal {
+  readonly savepoint: (name: string) => void
+  readonly release: (name: string) => void
+  readonly rollbackTo: (name: string) => Effect.Effect<void>
+}
+
+/**
+ * One `Transaction.run`: the outermost has depth 0, one inside it depth 1.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Level {
+  readonly depth: number
+  /** After this, a statement that comes through this level is refused: its fiber has outlived the transaction. */
+  readonly ended: () => boolean
+  readonly journal: Journal
+}
+
+/**
+ * One open transaction, on a connection of its own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Session {
+  /** Lets the queries of an effect run in this transaction, at this level. */
+  readonly join: (level: Level) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly savepoint: (name: string) => Effect.Effect<void, TransactionError>
+  readonly release: (name: string) => Effect.Effect<void, TransactionError>
+  readonly rollbackTo: (name: string) => Effect.Effect<void, TransactionError>
+  /**
+   * Stores the messages in the outbox as the last statement, then commits. Succeeds only if the database has said
+   * that everything is stored; fails with nothing stored, or with `OutcomeUnknown`.
+   */
+  readonly commit: (messages: ReadonlyArray<Message>) => Effect.Effect<void, TransactionError>
+  /** Undoes everything. A connection that cannot even do that is not used again. */
+  readonly rollback: Effect.Effect<void>
+}
+
+/**
+ * Opens transactions on one database and stores their events in that database's outbox.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Transactor extends Context.Tag("@effect-cqrs/core/Transactor")<Transactor, {
+  /**
+   * Takes a connection and begins. The connection goes back as it came when the scope closes, which happens after
+   * `commit` or `rollback`.
+   */
+  readonly begin: (options: {
+    readonly isolation: Isolation | undefined
+  }) => Effect.Effect<Session, TransactionError, Scope.Scope>
+
+  /** Whether an error says that the database has chosen this transaction as a victim, so that a repetition may pass. */
+  readonly isConflict: (error: unknown) => boolean
+}>() {}
+
+/**
+ * Transactions without a database: the events of a committed one go to the outbox storage together, those of another
+ * nowhere. State of your own joins in through `Transaction.afterRollback`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory: Layer.Layer<Transactor, never, OutboxStorage> = Layer.effect(
+  Transactor,
+  Effect.map(OutboxStorage, (storage) =>
+    Transactor.of({
+      begin: () =>
+        Effect.succeed({
+          join: () => (effect) => effect,
+          savepoint: () => Effect.void,
+          release: () => Effect.void,
+          rollbackTo: () => Effect.void,
+          commit: (messages) =>
+            messages.length === 0 ? Effect.void : Effect.zipRight(
+              Effect.mapError(storage.append(messages), (error) =>
+                new TransactionError({ reason: "OutboxFailed", message: error.message, cause: error })),
+              storage.arrivals.signal
+            ),
+          rollback: Effect.void
+        }),
+      isConflict: () =>
+        false
+    }))
+)

@@ -1,0 +1,249 @@
+/**
+ * A sensible whole in one call.
+ *
+ * @since 0.1.0
+ */
+export * as Bootstrap from "./Bootstrap.ts"
+
+/**
+ * The port to message brokers: publish a batch and learn the fate of each message; consume with the scope as the
+ * acknowledgement.
+ *
+ * @since 0.1.0
+ */
+export * as Broker from "./Broker.ts"
+
+/**
+ * The port that says which buckets of the outbox a relay may work on.
+ *
+ * @since 0.1.0
+ */
+export * as BucketOwner from "./BucketOwner.ts"
+
+/**
+ * How the payload of an event becomes bytes, recorded per message as its content type.
+ *
+ * @since 0.1.0
+ */
+export * as Codec from "./Codec.ts"
+
+/**
+ * Commands: requests that change something, have one handler, and answer with a success or a declared failure.
+ *
+ * @since 0.1.0
+ */
+export * as Command from "./Command.ts"
+
+/**
+ * Compression of payloads, recorded per message so that it can change at any time.
+ *
+ * @since 0.1.0
+ */
+export * as Compressor from "./Compressor.ts"
+
+/**
+ * Consumers: messages from a broker to the handlers of their events, acknowledged after success.
+ *
+ * @since 0.1.0
+ */
+export * as Consumer from "./Consumer.ts"
+
+/**
+ * Correlation and causation ids: which conversation something belongs to, and what directly caused it.
+ *
+ * They flow by themselves. A request that starts a conversation gives it its own id; what the request sends, emits or
+ * adds to the outbox carries the conversation's id as its correlation id and the request's id as its causation id; so
+ * do the handlers of a received message, with the message's id as the cause.
+ *
+ * @since 0.1.0
+ */
+export * as Correlation from "./Correlation.ts"
+
+/**
+ * What becomes of an outbox entry after the broker's answer: one pure function.
+ *
+ * @since 0.1.0
+ */
+export * as Delivery from "./Delivery.ts"
+
+/**
+ * Events: domain events that stay in the process, and notification and ECST events that leave it.
+ *
+ * @since 0.1.0
+ */
+export * as Event from "./Event.ts"
+
+/**
+ * Emits events from handlers: domain events to their handlers in this process, the others straight to the broker.
+ *
+ * @since 0.1.0
+ */
+export * as EventEmitter from "./EventEmitter.ts"
+
+/**
+ * Brings a received message to the handlers of its event.
+ *
+ * @since 0.1.0
+ */
+export * as EventMediator from "./EventMediator.ts"
+
+/**
+ * Handlers of requests, as layers: one request, one handler, known to the compiler.
+ *
+ * @since 0.1.0
+ */
+export * as Handler from "./Handler.ts"
+
+/**
+ * What is wrong with the handlers of a program, where the compiler could not see it.
+ *
+ * @since 0.1.0
+ */
+export * as HandlerError from "./HandlerError.ts"
+
+/**
+ * Where the ids of messages and requests come from.
+ *
+ * @since 0.1.0
+ */
+export * as IdGenerator from "./IdGenerator.ts"
+
+/**
+ * The inbox: the transactional effects of a handler happen once per message, whatever is redelivered.
+ *
+ * @since 0.1.0
+ */
+export * as Inbox from "./Inbox.ts"
+
+/**
+ * A middleware that logs what handlers do.
+ *
+ * @since 0.1.0
+ */
+export * as Logging from "./Logging.ts"
+
+/**
+ * The mediator: a request goes to its handler.
+ *
+ * @since 0.1.0
+ */
+export * as Mediator from "./Mediator.ts"
+
+/**
+ * A message on the wire: an event as bytes, with what brokers, relays and consumers in any language need to know.
+ *
+ * @since 0.1.0
+ */
+export * as Message from "./Message.ts"
+
+/**
+ * A middleware that counts and times what handlers do.
+ *
+ * @since 0.1.0
+ */
+export * as Metrics from "./Metrics.ts"
+
+/**
+ * Wrappers round handlers of requests and events, which may provide services and add declared failures.
+ *
+ * @since 0.1.0
+ */
+export * as Middleware from "./Middleware.ts"
+
+/**
+ * The transactional outbox: events that are announced if, and only if, the transaction commits.
+ *
+ * @since 0.1.0
+ */
+export * as Outbox from "./Outbox.ts"
+
+/**
+ * The port behind the outbox: where committed messages wait for the relay.
+ *
+ * @since 0.1.0
+ */
+export * as OutboxStorage from "./OutboxStorage.ts"
+
+/**
+ * Queries: requests that read, have one handler, and answer with a success or a declared failure.
+ *
+ * @since 0.1.0
+ */
+export * as Query from "./Query.ts"
+
+/**
+ * The relay: a fiber that brings committed events from the outbox to the broker.
+ *
+ * @since 0.1.0
+ */
+export * as Relay from "./Relay.ts"
+
+/**
+ * What commands and queries have in common: their types, as `Mediator.send` and handlers read them.
+ *
+ * @since 0.1.0
+ */
+export * as Request from "./Request.ts"
+
+/**
+ * Requests that belong together: implemented at once, or living under one name.
+ *
+ * @since 0.1.0
+ */
+export * as RequestGroup from "./RequestGroup.ts"
+
+/**
+ * A middleware that repeats a handler that failed.
+ *
+ * @since 0.1.0
+ */
+export * as Retry from "./Retry.ts"
+
+/**
+ * From events to messages and back: codec, compression and limits.
+ *
+ * @since 0.1.0
+ */
+export * as Serialization from "./Serialization.ts"
+
+/**
+ * Handlers of events, as layers: any number for each event, each with a name, known to the compiler.
+ *
+ * @since 0.1.0
+ */
+export * as Subscribers from "./Subscribers.ts"
+
+/**
+ * A middleware that ends a handler that takes too long.
+ *
+ * @since 0.1.0
+ */
+export * as Timeout from "./Timeout.ts"
+
+/**
+ * A middleware that opens a span round a handler.
+ *
+ * @since 0.1.0
+ */
+export * as Tracing from "./Tracing.ts"
+
+/**
+ * Transactions: domain writes and events, stored together or not at all.
+ *
+ * @since 0.1.0
+ */
+export * as Transaction from "./Transaction.ts"
+
+/**
+ * The port behind `Transaction.run`: what opens, commits and rolls back a database's transactions.
+ *
+ * @since 0.1.0
+ */
+export * as Transactor from "./Transactor.ts"
+
+/**
+ * A level that says "there may be work": a relay that read before the signal reads again.
+ *
+ * @since 0.1.0
+ */
+export * as Wake from "./Wake.ts"

@@ -1,0 +1,64 @@
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import * as Event from "../Event.ts"
+import { fastClass } from "./fastClass.ts"
+
+/** What the run time knows of an event's class, behind its typed statics. */
+export interface Definition extends Event.ClassOf<any> {
+  readonly kind: Event.Kind
+  readonly subscribersKey: string
+  readonly topic: string
+  readonly version: number
+  readonly partitionKey: (event: any) => string | undefined
+  /** The payload without `_tag`, as it stands on the wire: the name is the message's. */
+  readonly payloadSchema: Schema.Schema<any, unknown>
+}
+
+export const definitionOf = (event: object): Definition => event.constructor as any
+
+export const makeEvent = (
+  kind: Event.Kind,
+  name: string,
+  options: {
+    readonly payload?: Schema.Struct.Fields | undefined
+    readonly topic?: string | undefined
+    readonly key?: ((event: any) => string) | undefined
+    readonly version?: number | undefined
+  }
+): Definition => {
+  const fields = options.payload ?? {}
+  const klass = fastClass((Schema.TaggedClass<any>(name) as any)(name, fields))
+  const statics = {
+    eventName: name,
+    kind,
+    subscribersKey: `@effect-cqrs/core/Subscribers/${name}`,
+    topic: options.topic ?? "",
+    version: options.version ?? 1,
+    partitionKey: options.key ?? (() => undefined),
+    payloadSchema: Schema.Struct(fields)
+  }
+  Object.defineProperty(klass.prototype, Event.TypeId, { value: { kind, name } })
+  return Object.assign(klass, statics)
+}
+
+/** Compiled once per schema: `Schema` caches by AST, this saves the look-up's own closures. */
+const codecs = new WeakMap<object, {
+  readonly encode: (value: unknown) => ReturnType<ReturnType<typeof ParseResult.encodeUnknownEither>>
+  readonly decode: (value: unknown) => ReturnType<ReturnType<typeof ParseResult.decodeUnknownEither>>
+}>()
+
+const codecOf = (definition: Definition) => {
+  let codec = codecs.get(definition.payloadSchema)
+  if (codec === undefined) {
+    codec = {
+      encode: ParseResult.encodeUnknownEither(definition.payloadSchema),
+      decode: ParseResult.decodeUnknownEither(definition.payloadSchema)
+    }
+    codecs.set(definition.payloadSchema, codec)
+  }
+  return codec
+}
+
+export const encodePayload = (event: object) => codecOf(definitionOf(event)).encode(event)
+
+export const decodePayload = (definition: Definition, payload: unknown) => codecOf(definition).decode(payload)

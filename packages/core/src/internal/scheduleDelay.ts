@@ -1,0 +1,41 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as Intervals from "effect/ScheduleIntervals"
+
+/**
+ * How long a schedule waits after the n-th failure (from 1), found by replaying it: so the delay depends on nothing but
+ * the stored number of attempts, whoever counts on.
+ */
+export const delayAfter = (
+  schedule: Schedule.Schedule<unknown, unknown>,
+  attempts: number,
+  input: unknown
+): Effect.Effect<Option.Option<Duration.Duration>> =>
+  Effect.gen(function*() {
+    let state = schedule.initial
+    let now = 0
+    let delay = 0
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const [next, , decision] = yield* schedule.step(now, input, state)
+      if (ScheduleDecision.isDone(decision)) return Option.none()
+      delay = Math.max(0, Intervals.start(decision.intervals) - now)
+      now += delay
+      state = next
+    }
+    return Option.some(Duration.millis(delay))
+  })
+
+/** For what is tried for ever: the schedule's last delay stands in for those behind its end. */
+export const backoffAfter = (
+  schedule: Schedule.Schedule<unknown, unknown>,
+  attempts: number
+): Effect.Effect<Duration.Duration> =>
+  Effect.flatMap(delayAfter(schedule, attempts, undefined), (delay) =>
+    Option.isSome(delay) ?
+      Effect.succeed(delay.value)
+      : attempts <= 1 ?
+      Effect.succeed(Duration.seconds(1))
+      : backoffAfter(schedule, attempts - 1))
