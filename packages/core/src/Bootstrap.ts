@@ -7,6 +7,7 @@ import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { unsafeCoerce } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Broker from "./Broker.ts"
@@ -176,7 +177,7 @@ function duration(name: string): Config.Config<Duration.Duration> {
 function given<T extends Record<string, Option.Option<unknown>>>(
   values: T
 ): { [K in keyof T]?: Option.Option.Value<T[K]> } {
-  return Object.fromEntries(
+  return unsafeCoerce(Object.fromEntries(
     Object.entries(values).flatMap(([key, value]) => Option.isSome(value) ? [[key, value.value]] : [])
-  ) as any
+  ))
 }

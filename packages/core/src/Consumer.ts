@@ -8,6 +8,7 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { unsafeCoerce } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -92,7 +93,7 @@ export const layer = <
   | Subscribers.Of<InstanceType<Evs[number]>>
   | (UsesInbox extends true ? Transactor | Inbox.InboxStorage : never)
 > =>
-  Layer.scopedDiscard(Effect.gen(function*() {
+  unsafeCoerce(Layer.scopedDiscard(Effect.gen(function*() {
     const broker = yield* Broker
     const mediator = yield* EventMediator.make(options.events)
     const source = yield* broker.consume({ topics: mediator.topics, group: options.group })
@@ -126,7 +127,7 @@ export const layer = <
         concurrency: "unbounded",
         discard: true
       }), options.grace ?? Duration.seconds(10))
-  })) as any
+  })))
 
 // -------------------------------------------------------------------------------------
 // internal

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { unsafeCoerce } from "effect/Function"
 import type * as Schema from "effect/Schema"
 import { makeEvent } from "./internal/event.ts"
 
@@ -182,7 +183,7 @@ export const domain: <Self = never>() => <const Name extends string, P extends S
   fields?: P
 ) => [Self] extends [never] ? MissingSelf<"domain">
   : [Schema.Struct.Context<P>] extends [never] ? Class<Self, "domain", Name, P>
-  : FieldsWithServices<Name> = () => (name, fields) => makeEvent("domain", name, { payload: fields }) as any
+  : FieldsWithServices<Name> = () => (name, fields) => unsafeCoerce(makeEvent("domain", name, { payload: fields }))
 
 /**
  * Declares a notification event. Its name is its name on the wire and in stored rows: choose it once. The class may be
@@ -205,8 +206,8 @@ export const domain: <Self = never>() => <const Name extends string, P extends S
  * @since 0.1.0
  * @category constructors
  */
-export const notification: MakeIntegration<"notification"> = () => (name: string, options: any) =>
-  makeEvent("notification", name, options) as any
+export const notification: MakeIntegration<"notification"> = () => (name, options) =>
+  unsafeCoerce(makeEvent("notification", name, options))
 
 /**
  * Declares an ECST event: as {@link notification}, carrying the state.
@@ -214,8 +215,7 @@ export const notification: MakeIntegration<"notification"> = () => (name: string
  * @since 0.1.0
  * @category constructors
  */
-export const ecst: MakeIntegration<"ecst"> = () => (name: string, options: any) =>
-  makeEvent("ecst", name, options) as any
+export const ecst: MakeIntegration<"ecst"> = () => (name, options) => unsafeCoerce(makeEvent("ecst", name, options))
 
 // -------------------------------------------------------------------------------------
 // internal

@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { unsafeCoerce } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Broker } from "./Broker.ts"
@@ -132,7 +133,7 @@ export const emit = <Ev extends Event.Any>(event: Ev): Effect.Effect<void, Failu
 export const emitInTransaction = <Ev extends Event.Domain>(
   event: Ev
 ): Effect.Effect<void, TransactionError, Transaction | Subscribers.Of<Ev>> =>
-  Effect.flatMap(transactionTag, (open) =>
+  unsafeCoerce(Effect.flatMap(transactionTag, (open) =>
     Effect.withFiberRuntime<void, TransactionError>((fiber) => {
       if (open.ended()) return Effect.fail(endedError("An event was emitted"))
       const definition = definitionOf(event)
@@ -148,7 +149,7 @@ export const emitInTransaction = <Ev extends Event.Domain>(
               ? Effect.failCause(exit.cause as Cause.Cause<never>)
               : Effect.forEach(emissions, (emission) => join(emission, open), { discard: true })
         ), { discard: true })
-    })) as any
+    })))
 
 // -------------------------------------------------------------------------------------
 // internal

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import { unsafeCoerce } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
@@ -111,7 +112,7 @@ export const layer: <Req extends Request.Any, E = never, RH = never, EX = never,
   Handler<Req>,
   EX,
   Exclude<RX, Scope.Scope> | Exclude<RH, Request.Provides<Req>> | Request.Middlewares<Req>
-> = (request: any, build: any) => implement([request], build, (handler: any) => [handler]) as any
+> = (request, build) => unsafeCoerce(implement([unsafeCoerce(request)], build, (handler) => [unsafeCoerce(handler)]))
 
 // -------------------------------------------------------------------------------------
 // internal

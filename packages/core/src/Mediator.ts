@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import { unsafeCoerce } from "effect/Function"
 import type { Handler } from "./Handler.ts"
 import { HandlerError } from "./HandlerError.ts"
 import type { Entry } from "./internal/handler.ts"
@@ -44,7 +45,7 @@ export const send = <R extends Request.Any>(
   request: R
 ): Effect.Effect<Request.Success<R>, Request.Failure<R>, R extends Request.Any ? Handler<R> : never> =>
   Effect.withFiberRuntime((fiber) => {
-    const definition = request.constructor as any as Definition
+    const definition = unsafeCoerce<unknown, Definition>(request.constructor)
     const entry: Entry | undefined = fiber.currentContext.unsafeMap.get(definition.handlerKey)
     if (entry === undefined) return missing(definition)
     if (entry.request !== definition && !(request instanceof entry.request)) return taken(definition)

@@ -5,6 +5,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { unsafeCoerce } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -196,7 +197,7 @@ export const make = <Self = never>() =>
     kinds: options?.kinds ?? allKinds
   }
   Object.defineProperty(tag, "name", { value: name })
-  return Object.assign(tag, statics) as any
+  return unsafeCoerce(Object.assign(tag, statics))
 }
 
 /**
@@ -218,8 +219,8 @@ export const inline = <
   [TypeId]: undefined,
   name: options.name,
   provides: [],
-  failure: options.failure ?? (Schema.Never as any),
-  kinds: options.kinds ?? (allKinds as any),
+  failure: options.failure ?? unsafeCoerce(Schema.Never),
+  kinds: options.kinds ?? unsafeCoerce(allKinds),
   wrap: options.wrap
 })
 
@@ -248,7 +249,7 @@ export const layer = <
     & ([Extract<Context.Tag.Identifier<P>, RH>] extends [never] ? unknown
       : `The middleware ${Name} does not provide what it promises to its handlers`)
 ): Layer.Layer<Self, EX, RH | Exclude<RX, Scope.Scope>> =>
-  Layer.scoped(
+  unsafeCoerce(Layer.scoped(
     tag,
     Effect.gen(function*() {
       const context = yield* Effect.context<any>()
@@ -256,7 +257,7 @@ export const layer = <
       const give = giving(ownServices(context))
       return ((next, call) => give(wrap(next, call))) as Wrap<any, any>
     })
-  ) as any
+  ))
 
 /**
  * Puts middleware round every request and every event handler of the program, outermost, in the given order. Handlers
@@ -271,17 +272,19 @@ export const layer = <
 export const layerGlobal = <const M extends ReadonlyArray<Any>>(
   ...middleware: M & { readonly [I in keyof M]: M[I] extends Any ? M[I] & GlobalCheck<M[I]> : never }
 ): Layer.Layer<never, never, Identifier<M>> =>
-  Layer.scopedDiscard(Effect.gen(function*() {
-    const registry = yield* globalTag
-    const context = yield* Effect.context<any>()
-    const wraps = middleware.map((m) => wrapOf(m as Any, context))
-    registry.wraps = [...registry.wraps, ...wraps]
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        registry.wraps = registry.wraps.filter((wrap) => !wraps.includes(wrap))
-      })
-    )
-  })).pipe(Layer.provideMerge(globalLayer)) as any
+  unsafeCoerce(
+    Layer.scopedDiscard(Effect.gen(function*() {
+      const registry = yield* globalTag
+      const context = yield* Effect.context<any>()
+      const wraps = middleware.map((m) => wrapOf(m as Any, context))
+      registry.wraps = [...registry.wraps, ...wraps]
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          registry.wraps = registry.wraps.filter((wrap) => !wraps.includes(wrap))
+        })
+      )
+    })).pipe(Layer.provideMerge(globalLayer))
+  )
 
 // -------------------------------------------------------------------------------------
 // internal
@@ -302,6 +305,6 @@ const allKinds: ReadonlyArray<Kind> = ["command", "query", "event"]
 export const wrapOf = (middleware: Any, context: Context.Context<any>): Wrap<any, any> => {
   const tag = middleware[TypeId]
   return tag === undefined
-    ? (middleware as unknown as Inline<string, any, Kind>).wrap as any
+    ? unsafeCoerce((middleware as unknown as Inline<string, any, Kind>).wrap)
     : Context.unsafeGet(context, tag)
 }

@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import { identity, unsafeCoerce } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Handler from "./Handler.ts"
-import { implement } from "./internal/handler.ts"
+import { type HandlerFunction, implement } from "./internal/handler.ts"
 import { makeRequest } from "./internal/request.ts"
 import type * as Middleware from "./Middleware.ts"
 import type * as Request from "./Request.ts"
@@ -120,11 +121,16 @@ export type Misfits<Reqs extends Request.Any, H> = {
  */
 export const make = <const C extends ReadonlyArray<Request.AnyClass>>(
   ...requests: C & Distinct<C>
-): RequestGroup<InstanceType<C[number]>> => ({
-  requests,
-  layer: (build: any) => implement(requests as any, build, (handlers: any) => requests.map((r) => handlers[r._tag])),
-  of: (handlers: any) => handlers
-} as any)
+): RequestGroup<InstanceType<C[number]>> =>
+  unsafeCoerce({
+    requests,
+    layer: (build: unknown) =>
+      implement(unsafeCoerce(requests), build, (handlers) => {
+        const byTag = handlers as Record<string, HandlerFunction>
+        return requests.map((request) => byTag[request._tag]!)
+      }),
+    of: identity
+  })
 
 /**
  * Opens a namespace: requests of equal tag in two namespaces are two requests.
@@ -149,13 +155,13 @@ export const namespace = <const N extends string, const M extends ReadonlyArray<
   options?: { readonly middleware?: M | undefined } | undefined
 ): Namespace<N, M> => {
   const middleware: ReadonlyArray<Middleware.Any> = options?.middleware ?? []
-  return {
+  return unsafeCoerce({
     name,
     Command: makeRequest("command", `${name}/`, middleware),
     Query: makeRequest("query", `${name}/`, middleware),
     namespace: (inner: string, innerOptions?: { readonly middleware?: ReadonlyArray<Middleware.Any> }) =>
       namespace(`${name}/${inner}`, { middleware: [...middleware, ...(innerOptions?.middleware ?? [])] })
-  } as any
+  })
 }
 
 // -------------------------------------------------------------------------------------

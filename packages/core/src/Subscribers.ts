@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import { unsafeCoerce } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
@@ -117,7 +118,7 @@ export const layer = <
   Subscribers<Ev>,
   EX,
   Exclude<RX, Scope.Scope> | Exclude<Services<H>, Middleware.Provides<M>> | Middleware.Identifier<M>
-> => subscribe(event, build, options?.middleware ?? []) as any
+> => unsafeCoerce(subscribe(event, build, options?.middleware ?? []))
 
 /**
  * Says that an event has no handlers here.
@@ -129,7 +130,7 @@ export const layer = <
  * @category layers
  */
 export const none = <Ev extends Event.Any>(event: Event.ClassOf<Ev>): Layer.Layer<Subscribers<Ev>> =>
-  subscribersLayer(event) as any
+  unsafeCoerce(subscribersLayer(event))
 
 // -------------------------------------------------------------------------------------
 // internal

@@ -6,6 +6,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { unsafeCoerce } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -162,7 +163,7 @@ export class Transactional extends Middleware.make<Transactional>()("Transaction
       Effect.map(
         Transactor,
         (transactor): Middleware.Wrap<Transaction, TransactionError> => (next) =>
-          Effect.provideService(run(next, options), Transactor, transactor) as any
+          unsafeCoerce(Effect.provideService(run(next, options), Transactor, transactor))
       )
     )
   }

@@ -1,3 +1,4 @@
+import { unsafeCoerce } from "effect/Function"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import * as Event from "../Event.ts"
@@ -14,7 +15,7 @@ export interface Definition extends Event.ClassOf<any> {
   readonly payloadSchema: Schema.Schema<any, unknown>
 }
 
-export const definitionOf = (event: object): Definition => event.constructor as any
+export const definitionOf = (event: object): Definition => unsafeCoerce(event.constructor)
 
 export const makeEvent = (
   kind: Event.Kind,
@@ -27,7 +28,7 @@ export const makeEvent = (
   }
 ): Definition => {
   const fields = options.payload ?? {}
-  const klass = fastClass((Schema.TaggedClass<any>(name) as any)(name, fields))
+  const klass = fastClass(unsafeCoerce<unknown, Definition>(Schema.TaggedClass<object>(name)(name, fields)))
   const statics = {
     eventName: name,
     kind,

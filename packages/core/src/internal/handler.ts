@@ -17,7 +17,7 @@ export interface Entry {
   readonly run: (request: object, fiber: Fiber.RuntimeFiber<any, any>) => Effect.Effect<any, any>
 }
 
-type HandlerFunction = (request: any) => Effect.Effect<any, any, any>
+export type HandlerFunction = (request: any) => Effect.Effect<any, any, any>
 
 /**
  * What one build of layers has implemented so far. Every handler layer is given this one layer value, and equal values

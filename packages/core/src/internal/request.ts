@@ -1,3 +1,4 @@
+import { unsafeCoerce } from "effect/Function"
 import * as Schema from "effect/Schema"
 import type * as Middleware from "../Middleware.ts"
 import * as Request from "../Request.ts"
@@ -20,18 +21,20 @@ export const makeRequest = <
   prefix: Prefix,
   groupMiddleware: GM
 ): Request.Make<K, Usage, Prefix, GM> =>
-  (() => (tag: string, options: Request.Options<any, any, any, any> = {}) => {
+  unsafeCoerce(() => (tag: string, options: Request.Options<any, any, any, any> = {}) => {
     const middleware: ReadonlyArray<Middleware.Any> = [...groupMiddleware, ...(options.middleware ?? [])]
     const declared = options.failure ?? Schema.Never
     const id = `${prefix}${tag}`
     const klass = fastClass(
-      (Schema.TaggedRequest<any>(id) as any)(tag, {
-        payload: options.payload ?? {},
-        success: options.success ?? Schema.Void,
-        failure: middleware.length === 0 ? declared : Schema.Union(declared, ...middleware.map((m) => m.failure))
-      })
+      unsafeCoerce<unknown, Definition>(
+        Schema.TaggedRequest<object>(id)(tag, {
+          payload: options.payload ?? {},
+          success: options.success ?? Schema.Void,
+          failure: middleware.length === 0 ? declared : Schema.Union(declared, ...middleware.map((m) => m.failure))
+        })
+      )
     )
     const statics = { id, kind, middleware, handlerKey: `@effect-cqrs/core/Handler/${id}` }
     Object.defineProperty(klass.prototype, Request.TypeId, { value: statics })
     return Object.assign(klass, statics)
-  }) as any
+  })
