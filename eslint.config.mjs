@@ -51,7 +51,7 @@ const barrels = [
 ]
 
 export default tseslint.config(
-  { ignores: ["**/dist/", "**/coverage/", ".cache/", "docs/modules/", "packages/*/docs/", "scratchpad/"] },
+  { ignores: ["**/dist/", "**/coverage/", ".cache/", "scratchpad/"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   js.configs.recommended,
   ...tseslint.configs.recommended,
