@@ -30,7 +30,7 @@ const inSources = [
   },
   { selector: ":matches(TSAsExpression, TSTypeAssertion) > TSAnyKeyword", message: anyValue },
   {
-    selector: ":matches(VariableDeclarator, PropertyDefinition) > .id > TSTypeAnnotation > TSAnyKeyword",
+    selector: ":matches(VariableDeclarator > .id, PropertyDefinition) > TSTypeAnnotation > TSAnyKeyword",
     message: anyValue
   },
   { selector: `${functions} > Identifier.params > TSTypeAnnotation > TSAnyKeyword`, message: anyValue },
