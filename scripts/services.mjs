@@ -1,6 +1,6 @@
 // Finds or starts the real servers of the integration tests. Node built-ins only: it runs before any install.
 import { parseArgs } from "node:util"
-import { addressOf, locate, services } from "./services/catalog.mjs"
+import { addressOf, askedPort, locate, services } from "./services/catalog.mjs"
 import * as debian from "./services/debian.mjs"
 import * as docker from "./services/docker.mjs"
 import * as kafka from "./services/kafka.mjs"
@@ -29,8 +29,9 @@ The two databases on this machine are also tried with user effect_cqrs, password
 
 Where neither has it, \`up\` starts it with the first of these that is to be had:
   1. Docker Compose, where an engine answers.
-  2. With --install, as root on Debian or Ubuntu: the packages of the system. Only then is a package installed, a
-     stopped server of the system started, or the account effect_cqrs made on a database that lets in nobody over TCP.
+  2. With --install, as root on Debian or Ubuntu: the packages of the system, on their usual ports. Only then is
+     a package installed, a stopped server of the system started, or the account effect_cqrs made on a database that
+     lets in nobody over TCP.
   3. For Kafka: one node from its jars, where Java (11; 17 for Kafka 4) and Maven are. --install installs those, too.
 
 Options
@@ -51,10 +52,14 @@ const hint = (name) =>
     ? "`npm run services -- up kafka` starts one with Docker, or with Java and Maven"
     : `\`npm run services -- up ${name}\` starts one with Docker, with --install from Debian's packages`
 
-const advice = ({ name, reason, taken }) => {
+const advice = ({ name, reason, refused, taken }) => {
   const { port, variable } = services[name]
   if (port === undefined) return reason
   if (process.env[variable]) return `${reason}. Correct ${variable} or unset it.`
+  if (refused) {
+    const account = debian.hasAccount(name) ? ", or let `up --install` make one (as root on Debian or Ubuntu)" : ""
+    return `${reason}. Set ${variable} with a user it lets in${account}.`
+  }
   const another = `set ${variable} to the endpoint of another`
   if (!taken) return `${reason}. ${hint(name)}, or ${another}.`
   return `${reason}. Stop it, ${another}, or EFFECT_CQRS_${name.toUpperCase()}_PORT to a free port.`
@@ -113,6 +118,7 @@ const up = async (names, { install, kafkaVersion }) => {
   const noPackages = install ? debian.whyNot() : "--install was not given"
   for (const name of startable().filter((name) => name !== "kafka")) {
     if (noPackages !== undefined) fail(name, noPackages)
+    else if (askedPort(name)) fail(name, "a package's server has the port of its own configuration")
     else {
       await attempt(async () => {
         await debian.install([debian.packageOf(name)])
@@ -121,9 +127,8 @@ const up = async (names, { install, kafkaVersion }) => {
       }, name)
     }
   }
-  for (const { found, name, taken } of [...state.values()]) {
-    const isOurs = !process.env[services[name].variable] && ["mariadb", "postgres"].includes(name)
-    if (!found && taken && isOurs && install && noPackages === undefined) {
+  for (const { name, refused } of [...state.values()]) {
+    if (refused && debian.hasAccount(name) && noPackages === undefined && !askedPort(name)) {
       await attempt(() => debian.createAccount(name), name)
     }
   }

@@ -29,6 +29,7 @@ const portOf = (name, usual) => Number(process.env[`EFFECT_CQRS_${name}_PORT`] |
  * @property {false} found
  * @property {string} reason
  * @property {boolean} taken something is there, so nothing can be started in its place
+ * @property {boolean} [refused] it is the right server, and lets nobody in
  */
 
 /** @type {Record<string, Service>} */
@@ -83,6 +84,12 @@ export const services = {
 /** What can be shown of an endpoint: the address without user and password. */
 export const addressOf = (url) => url.replace(/^\w+:\/\/(?:[^@/]*@)?/, "")
 
+/** The address without the database, which is what a server has one of. */
+const serverOf = (url) => addressOf(url).split("/")[0]
+
+/** A port that was asked for, as opposed to the usual one. */
+export const askedPort = (name) => process.env[`EFFECT_CQRS_${name.toUpperCase()}_PORT`]
+
 const isOlder = (version, minimum) => {
   const [a, b] = [version, minimum].map((text) => text.split(/[^\d]+/).map(Number))
   const at = b.findIndex((part, i) => (a[i] ?? 0) !== part)
@@ -124,19 +131,19 @@ export const locate = async (name, { kafkaVersion } = {}) => {
     return { name, found: false, reason: `it is optional: ${service.variable} is not set`, taken: true }
   }
   // A port that was asked for is the only one looked at, so that two Kafkas can stand side by side.
-  const asked = process.env[`EFFECT_CQRS_${name.toUpperCase()}_PORT`]
-  const own = started().filter((record) =>
-    record.service === name && (!asked || addressOf(record.url).split("/")[0].endsWith(`:${asked}`))
+  const asked = askedPort(name)
+  const own = started().filter(({ service, url }) =>
+    service === name && (!asked || serverOf(url).endsWith(`:${asked}`))
   )
   const urls = new Set([...own.map(({ url }) => url), ...service.local(service.port)])
-  let [reason, taken] = ["", false]
+  let [reason, taken, refused] = ["", false, false]
   for (const url of urls) {
     try {
       const version = await inspect(service, url)
       if (name === "kafka" && kafkaVersion !== undefined && release(version) !== release(kafkaVersion)) {
         throw new ProbeError(`Kafka ${version} on ${addressOf(url)} is not the ${kafkaVersion} asked for`)
       }
-      const record = own.find((record) => record.url === url)
+      const record = own.find((record) => serverOf(record.url) === serverOf(url))
       const how = record === undefined ? "local" : record.by === "docker" ? "docker" : "started"
       return { name, found: true, url, version: record?.version ?? version, how }
     } catch (error) {
@@ -144,7 +151,8 @@ export const locate = async (name, { kafkaVersion } = {}) => {
       // The first thing that answered says more than the last one that did not.
       if (!taken) reason = error.message
       taken ||= error.heard
+      refused ||= error.refused
     }
   }
-  return { name, found: false, reason, taken }
+  return { name, found: false, reason, refused, taken }
 }

@@ -28,7 +28,7 @@ const recipes = {
       postgres("CREATE DATABASE effect_cqrs_test OWNER effect_cqrs")
     ]
   },
-  rabbitmq: { name: "rabbitmq-server", unit: "rabbitmq-server", account: [] }
+  rabbitmq: { name: "rabbitmq-server", unit: "rabbitmq-server" }
 }
 
 /** Why packages cannot be had, or undefined where they can. */
@@ -42,12 +42,15 @@ const log = path.join(cache, "packages.log")
 
 const isInstalled = (name) => /^install ok installed/.test(ask("dpkg-query", "-W", "-f", "${Status}", name) ?? "")
 
+let isUpToDate = false
+
 /** @param {ReadonlyArray<string>} names of packages */
 export const install = async (names) => {
   const missing = names.filter((name) => !isInstalled(name))
   if (missing.length === 0) return
   const options = { env: { DEBIAN_FRONTEND: "noninteractive" }, log }
-  await run("Reading the lists of packages", ["apt-get", "update"], options)
+  if (!isUpToDate) await run("Reading the lists of packages", ["apt-get", "update"], options)
+  isUpToDate = true
   const command = ["apt-get", "install", "--yes", "--no-install-recommends", ...missing]
   await run(`Installing ${missing.join(", ")}`, command, options)
 }
@@ -63,6 +66,9 @@ export const start = (service) => control(service, "start", "Starting")
 
 /** @param {string} service */
 export const stop = (service) => control(service, "stop", "Stopping")
+
+/** @param {string} service */
+export const hasAccount = (service) => recipes[service]?.account !== undefined
 
 /** @param {string} service */
 export const createAccount = async (service) => {

@@ -106,6 +106,15 @@ describe("services status", () => {
     })
   })
 
+  it("asks for a user where the server lets nobody in", () => {
+    const denied = Buffer.from("\x16\0\0\x02\xff\x15\x04#28000Access denied", "latin1")
+    return withServer({ greets: true, lines: [recorded.mariadb[0], denied] }, async (address) => {
+      const env = { EFFECT_CQRS_MARIADB_PORT: portOf(address) }
+      const [{ reason }] = JSON.parse((await services(env, "status", "--json", "mariadb")).stdout)
+      assert.include(reason, `MariaDB 10.11.19 on ${address} refuses root: Access denied. Set EFFECT_CQRS_MARIADB_URL`)
+    })
+  })
+
   it("takes no MariaDB for MySQL", () =>
     withServer({ greets: true, lines: recorded.mariadb }, async (address) => {
       const [mysql] = JSON.parse(

@@ -65,7 +65,8 @@ export const probeMysql = (url, options = {}) => {
     for (;;) {
       const reply = await packet()
       if (reply[0] === 0xff) {
-        throw new ProbeError(`${server.product} ${server.version} on ${where} refuses ${user}: ${refusal(reply)}`)
+        const seen = `${server.product} ${server.version} on ${where}`
+        throw new ProbeError(`${seen} refuses ${user}: ${refusal(reply)}`, { refused: true })
       } else if (reply[0] === 0xfe) {
         plugin = textAt(reply, 1)
         nonce = reply.subarray(plugin.length + 2, plugin.length + 22)

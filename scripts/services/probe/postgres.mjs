@@ -39,7 +39,7 @@ export const probePostgres = (url, options = {}) => {
       const body = await read(head.readUInt32BE(1) - 4)
       if (type === "E") {
         const text = body.toString().split("\0").find((field) => field[0] === "M")?.slice(1)
-        throw new ProbeError(`PostgreSQL on ${where} refuses ${user}: ${text}`)
+        throw new ProbeError(`PostgreSQL on ${where} refuses ${user}: ${text}`, { refused: true })
       } else if (type === "S") {
         const [name, value] = body.toString().split("\0")
         if (name === "server_version") {

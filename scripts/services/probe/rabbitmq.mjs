@@ -42,7 +42,8 @@ export const probeRabbitmq = (url, options = {}) => {
       await read(1)
       const heard = body.readUInt16BE(2)
       if (heard === 50) {
-        throw new ProbeError(`RabbitMQ on ${where} refuses ${user}: ${body.toString("utf8", 7, 7 + body[6])}`)
+        const text = body.toString("utf8", 7, 7 + body[6])
+        throw new ProbeError(`RabbitMQ on ${where} refuses ${user}: ${text}`, { refused: true })
       } else if (heard !== method) throw new RangeError(`method ${heard}`)
       return body.subarray(4)
     }

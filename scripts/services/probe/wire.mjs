@@ -2,11 +2,12 @@
 import * as net from "node:net"
 import * as tls from "node:tls"
 
-/** Nothing usable answered. `heard` tells whether anything did. */
+/** Nothing usable answered: `heard` tells whether anything did, `refused` whether the server did, and let nobody in. */
 export class ProbeError extends Error {
-  constructor(message, { heard = true } = {}) {
+  constructor(message, { heard = true, refused = false } = {}) {
     super(message)
     this.heard = heard
+    this.refused = refused
   }
 }
 
