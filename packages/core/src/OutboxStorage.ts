@@ -26,6 +26,11 @@ export interface Entry {
   /** How often it was rejected so far. */
   readonly attempts: number
   readonly message: Message
+  /**
+   * Why what is stored is not a message, as when somebody has changed the row. Such an entry is not published but becomes
+   * a dead letter; `message` then holds what could be read.
+   */
+  readonly malformed?: string | undefined
 }
 
 /**

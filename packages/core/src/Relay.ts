@@ -21,7 +21,7 @@ import { BucketOwner } from "./BucketOwner.ts"
 import * as Delivery from "./Delivery.ts"
 import { forkGracefully } from "./internal/graceful.ts"
 import { backoffAfter, delayAfter } from "./internal/scheduleDelay.ts"
-import { type Entry, OutboxStorage, type Settlement, type StorageError } from "./OutboxStorage.ts"
+import { type Entry, OutboxStorage, Settlement, type StorageError } from "./OutboxStorage.ts"
 
 /**
  * What to do with events that the broker rejects.
@@ -199,6 +199,14 @@ const counters = {
   retriable: Metric.tagged(published, "outcome", "retriable")
 }
 
+const logDead = (entry: Entry, dead: { readonly reason: string; readonly attempts: number }): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logError(`An event is a dead letter: ${dead.reason}`), {
+    event: entry.message.name,
+    messageId: entry.message.id,
+    topic: entry.message.topic,
+    attempts: dead.attempts
+  })
+
 const validate = (options: Options): Effect.Effect<void, RelayError> => {
   const refuse = (message: string) => Effect.fail(new RelayError({ reason: "Configuration", message }))
   for (const name of ["batchSize", "maxBatchBytes"] as const) {
@@ -242,9 +250,12 @@ const makeEngine = (options: Options) =>
         return { until: (yield* Clock.currentTimeMillis) + Duration.toMillis(delay), attempts }
       })
 
+    const exhaustedOf = (entry: Entry) =>
+      options.topics?.[entry.message.topic]?.exhausted ?? options.exhausted ?? "halt"
+
     const rejectionOf = (entry: Entry, outcome: Outcome): Effect.Effect<Delivery.Rejection> => {
       const own = options.topics?.[entry.message.topic]
-      const exhausted = own?.exhausted ?? options.exhausted ?? "halt"
+      const exhausted = exhaustedOf(entry)
       return outcome._tag === "Rejected"
         ? Effect.map(
           delayAfter(own?.retry ?? options.retry ?? defaultRetry, entry.attempts + 1, outcome.reason),
@@ -274,10 +285,42 @@ const makeEngine = (options: Options) =>
           )
       )
 
-    const judge = (entries: ReadonlyArray<Entry>, outcomes: ReadonlyArray<Outcome>, token: bigint) =>
+    /** Entries that are no messages are not published, nor is what they halt. */
+    const apart = (entries: ReadonlyArray<Entry>) => {
+      const held: Array<Entry> = []
+      const halted = new Set<string>()
+      const publishable = entries.filter((entry) => {
+        const { key, topic } = entry.message
+        const lane = key === undefined ? undefined : JSON.stringify([topic, key])
+        if (lane !== undefined && halted.has(lane)) return false
+        if (entry.malformed === undefined) return true
+        held.push(entry)
+        if (lane !== undefined && exhaustedOf(entry) === "halt") halted.add(lane)
+        return false
+      })
+      return { held, publishable }
+    }
+
+    const judge = (
+      entries: ReadonlyArray<Entry>,
+      outcomes: ReadonlyArray<Outcome>,
+      malformed: ReadonlyArray<Entry>,
+      token: bigint
+    ) =>
       Effect.gen(function*() {
         const settlements: Array<Settlement> = []
-        const progress = { ...nothing, read: entries.length }
+        const progress = { ...nothing, read: entries.length + malformed.length }
+        for (const entry of malformed) {
+          const dead = Settlement.Dead({
+            sequence: entry.sequence,
+            attempts: entry.attempts,
+            policy: exhaustedOf(entry),
+            reason: entry.malformed!
+          })
+          settlements.push(dead)
+          progress.dead += 1
+          yield* logDead(entry, dead)
+        }
         const out = new Map<string, string>()
         let brokerOut: string | undefined
         for (let i = 0; i < entries.length; i++) {
@@ -301,14 +344,7 @@ const makeEngine = (options: Options) =>
               break
             case "Dead":
               progress.dead += 1
-              yield* Effect.logError(`An event is a dead letter: ${decided.value.reason}`).pipe(
-                Effect.annotateLogs({
-                  event: entry.message.name,
-                  messageId: entry.message.id,
-                  topic: entry.message.topic,
-                  attempts: decided.value.attempts
-                })
-              )
+              yield* logDead(entry, decided.value)
           }
         }
         unsettled = { token, settlements }
@@ -337,8 +373,9 @@ const makeEngine = (options: Options) =>
         if (entries.length === 0) return nothing
         // the lease may have run out while the storage took its time: then somebody else publishes these
         if ((yield* Clock.currentTimeMillis) >= holding.trustedUntil) return nothing
-        const outcomes = yield* restore(publish(entries))
-        const progress = yield* judge(entries, outcomes, holding.token)
+        const { held, publishable } = apart(entries)
+        const outcomes = publishable.length === 0 ? [] : yield* restore(publish(publishable))
+        const progress = yield* judge(publishable, outcomes, held, holding.token)
         yield* settle
         yield* Metric.incrementBy(counters.delivered, progress.delivered)
         yield* Metric.incrementBy(counters.deferred, progress.deferred)

@@ -1,7 +1,7 @@
 import { unsafeCoerce } from "effect/Function"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import * as Event from "../Event.ts"
+import type * as Event from "../Event.ts"
 import { fastClass } from "./fastClass.ts"
 
 /** What the run time knows of an event's class, behind its typed statics. */
@@ -14,6 +14,8 @@ export interface Definition extends Event.ClassOf<any> {
   /** The payload without `_tag`, as it stands on the wire: the name is the message's. */
   readonly payloadSchema: Schema.Schema<any, unknown>
 }
+
+const typeId: Event.TypeId = "~@effect-cqrs/core/Event"
 
 export const definitionOf = (event: object): Definition => unsafeCoerce(event.constructor)
 
@@ -38,7 +40,7 @@ export const makeEvent = (
     partitionKey: options.key ?? (() => undefined),
     payloadSchema: Schema.Struct(fields)
   }
-  Object.defineProperty(klass.prototype, Event.TypeId, { value: { kind, name } })
+  Object.defineProperty(klass.prototype, typeId, { value: { kind, name } })
   return Object.assign(klass, statics)
 }
 

@@ -15,6 +15,8 @@ import * as AST from "effect/SchemaAST"
 const invalid = Symbol("invalid")
 const absent = Symbol("absent")
 
+type Props = Record<PropertyKey, unknown>
+
 /** The value as the type side of a schema answers it, or `invalid`. */
 type Validate = (value: any) => unknown
 
@@ -101,7 +103,7 @@ const validator = (ast: AST.AST): Validate => {
           if (!Predicate.isRecord(value)) {
             return invalid
           }
-          const out: Record<PropertyKey, unknown> = {}
+          const out: Props = {}
           for (let i = 0; i < fields.length; i++) {
             const { isOptional, name, validate } = fields[i]
             if (isOptional && !Object.hasOwn(value, name)) {
@@ -146,8 +148,18 @@ const validator = (ast: AST.AST): Validate => {
   }
 }
 
+/** What `Schema` makes, as far as it is read here. */
+interface Klass {
+  new(props: Props): object
+  readonly prototype: object
+  readonly ast: AST.Transformation
+  readonly fields: Schema.Struct.Fields
+  readonly identifier: string
+  readonly _tag?: string
+}
+
 /** What `Schema` made the class with, or `undefined` when a constructor of somebody else may stand in between. */
-const kindOf = (klass: any): "Class" | "TaggedClass" | "TaggedRequest" | undefined => {
+const kindOf = (klass: Klass): "Class" | "TaggedClass" | "TaggedRequest" | undefined => {
   const marks = (prototype: object, kind: string) =>
     Object.hasOwn(prototype, Symbol.for(`effect/Schema/${kind}/${klass.identifier}`))
   const parent = Object.getPrototypeOf(klass.prototype)
@@ -178,6 +190,10 @@ const defaultsOf = (fields: Schema.Struct.Fields): ReadonlyArray<Default> =>
     return value === undefined ? [] : [{ name, value }]
   })
 
+/** Symbols and integers are set out of turn; what `Object.prototype` has is never missing, or is no field to set. */
+const isUnusual = (name: PropertyKey): boolean =>
+  typeof name !== "string" || /^\d+$/.test(name) || name in Object.prototype
+
 interface Plan {
   readonly fields: ReadonlyArray<Field>
   /** Where the value of a given property goes; not the tag, which is never the caller's. */
@@ -187,12 +203,12 @@ interface Plan {
   readonly blank: ReadonlyArray<unknown>
 }
 
-/** Symbols and integers are set out of turn, and what `Object.prototype` has is never missing. */
-const isUnusual = (name: PropertyKey): boolean =>
-  typeof name !== "string" || /^\d+$/.test(name) || name in Object.prototype
-
-const planOf = (klass: any, tag: string | undefined, allDefaults: ReadonlyArray<Default>): Plan | undefined => {
-  const declaration: AST.Declaration = klass.ast.to
+/** `null` where the construction depends on more than the fields. */
+const planOf = (klass: Klass, tag: string | undefined, allDefaults: ReadonlyArray<Default>): Plan | null => {
+  const declaration = klass.ast.to
+  if (!AST.isDeclaration(declaration)) {
+    return null
+  }
   const schema = declaration.typeParameters[0]
   const type = AST.typeAST(schema)
   if (
@@ -200,13 +216,13 @@ const planOf = (klass: any, tag: string | undefined, allDefaults: ReadonlyArray<
     // the annotations of the class stand on its declaration
     readsOptions(type) || readsOptions(schema) || readsOptions(declaration)
   ) {
-    return undefined
+    return null
   }
   const fields = fieldsOf(type)
-  const indices = new Map(fields.map(({ name }, index) => [name, index]))
+  const indices = new Map(fields.map(({ name }, index): [PropertyKey, number] => [name, index]))
   const names = Reflect.ownKeys(klass.fields)
-  if (names.some(isUnusual) || names.length !== fields.length || !names.every((name) => indices.has(name))) {
-    return undefined
+  if (names.length !== fields.length || names.some((name) => !indices.has(name))) {
+    return null
   }
   const blank: Array<unknown> = fields.map(() => absent)
   if (tag !== undefined) {
@@ -220,11 +236,11 @@ const planOf = (klass: any, tag: string | undefined, allDefaults: ReadonlyArray<
   return { blank, defaults, fields, indices }
 }
 
-const isPlain = (props: any): boolean =>
+const isPlain = (props: unknown): boolean =>
   typeof props === "object" && props !== null && Object.getPrototypeOf(props) === Object.prototype
 
 /** The value of each field, as given or by default, before validation. */
-const valuesOf = ({ blank, defaults, fields, indices }: Plan, props: any): Array<unknown> => {
+const valuesOf = ({ blank, defaults, fields, indices }: Plan, props: Props): Array<unknown> => {
   const values = blank.slice()
   const names = Object.keys(props)
   let next = 0
@@ -270,8 +286,8 @@ const validateAll = (fields: ReadonlyArray<Field>, values: Array<unknown>): Arra
   return out
 }
 
-const merge = (props: object, fields: ReadonlyArray<Field>, values: ReadonlyArray<unknown>): object => {
-  const out: Record<PropertyKey, unknown> = { ...props }
+const merge = (props: Props, fields: ReadonlyArray<Field>, values: ReadonlyArray<unknown>): Props => {
+  const out = { ...props }
   fields.forEach(({ name }, i) => {
     if (values[i] !== absent) {
       out[name] = values[i]
@@ -281,64 +297,58 @@ const merge = (props: object, fields: ReadonlyArray<Field>, values: ReadonlyArra
 }
 
 // `delete` would turn the object into a dictionary, ten times as slow to copy
-const withoutTag = ({ _tag, ...props }: Record<PropertyKey, unknown>) => props
+const withoutTag = ({ _tag, ...props }: Props): Props => props
 
 /**
  * A class like `klass`, made by `Schema.Class`, `Schema.TaggedClass` or `Schema.TaggedRequest`, whose constructor
  * validates each field by a check compiled at the first construction. What it refuses goes to the constructor of
- * `klass`, which makes the error; so does every construction of a class whose validation depends on more than its
- * fields. Any other class is answered as it is.
+ * `klass`, which makes the error; so does every construction which depends on more than the fields. Any other class
+ * is answered as it is.
  *
  * A default is evaluated once, as in the original. Getters and filters are evaluated again when a value is refused.
  *
  * @internal
  */
 export const fastClass = <C>(klass: C): C => {
-  const original: any = klass
+  const original = klass as unknown as Klass
   const kind = kindOf(original)
-  if (kind === undefined) {
+  if (kind === undefined || Reflect.ownKeys(original.fields).some(isUnusual)) {
     return klass
   }
   const tag: string | undefined = kind === "Class" ? undefined : original._tag
   const defaults = defaultsOf(original.fields)
-  let plan: Plan | undefined | null = null
+  let plan: Plan | null | undefined
 
-  const assignUnchecked = (self: object, props: any) => {
-    const own: Record<PropertyKey, unknown> = tag === undefined ? { ...props } : withoutTag({ ...props })
-    for (let i = 0; i < defaults.length; i++) {
-      const { name, value } = defaults[i]
-      if (own[name] === undefined) {
-        own[name] = value()
-      }
-    }
-    Object.assign(self, own)
-  }
-
-  const Fast: any = class {
-    constructor(props: any = {}, options: any = false) {
+  const Fast = class {
+    constructor(props: Props = {}, options: Schema.MakeOptions = false) {
       if (Predicate.isBoolean(options) ? options : options?.disableValidation) {
-        assignUnchecked(this, props)
+        const own: Props = tag === undefined ? { ...props } : withoutTag({ ...props })
+        for (let i = 0; i < defaults.length; i++) {
+          const { name, value } = defaults[i]
+          if (own[name] === undefined) {
+            own[name] = value()
+          }
+        }
+        Object.assign(this, own)
         return
       }
       // not before: a suspended field may name a class that is defined later
-      if (plan === null) {
+      if (plan === undefined) {
         plan = planOf(original, tag, defaults)
       }
-      if (plan === undefined) {
-        Object.assign(this, new original(props))
-        return
+      if (plan === null) {
+        return Reflect.construct(original, [props], new.target)
       }
       const source = isPlain(props) ? props : { ...props }
       const values = valuesOf(plan, source)
       const fields = plan.fields
       const valid = validateAll(fields, values)
       if (valid === undefined) {
-        Object.assign(this, new original(merge(source, fields, values)))
-        return
+        return Reflect.construct(original, [merge(source, fields, values)], new.target)
       }
       for (let i = 0; i < fields.length; i++) {
         if (valid[i] !== absent) {
-          ;(this as any)[fields[i].name] = valid[i]
+          ;(this as Props)[fields[i].name] = valid[i]
         }
       }
     }
@@ -346,5 +356,5 @@ export const fastClass = <C>(klass: C): C => {
   Object.setPrototypeOf(Fast, original)
   Object.setPrototypeOf(Fast.prototype, original.prototype)
   Object.defineProperty(Fast, "name", { value: original.name, configurable: true })
-  return Fast
+  return Fast as C
 }

@@ -1,0 +1,34 @@
+/**
+ * The tables of outbox and inbox, as migrations in a table of their own.
+ *
+ * @since 0.1.0
+ */
+export * as Migrations from "./Migrations.ts"
+
+/**
+ * The inbox in a table beside the application's own.
+ *
+ * @since 0.1.0
+ */
+export * as SqlInboxStorage from "./SqlInboxStorage.ts"
+
+/**
+ * The outbox in a table beside the application's own.
+ *
+ * @since 0.1.0
+ */
+export * as SqlOutboxStorage from "./SqlOutboxStorage.ts"
+
+/**
+ * All that a database offers to a program: transactions, outbox and inbox over one `SqlClient`.
+ *
+ * @since 0.1.0
+ */
+export * as SqlStorage from "./SqlStorage.ts"
+
+/**
+ * `Transaction.run` over a SQL database: statements of the effect and events of the outbox in one transaction.
+ *
+ * @since 0.1.0
+ */
+export * as SqlTransactor from "./SqlTransactor.ts"

@@ -1,0 +1,113 @@
+import { TransactionError } from "@effect-cqrs/core/Transaction"
+import type { Level } from "@effect-cqrs/core/Transactor"
+import type { Connection } from "@effect/sql/SqlConnection"
+import { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { Dialect } from "./dialect.ts"
+
+/** What a transaction's connections know of it. */
+export interface Fate {
+  /** Why it can no longer be committed. */
+  lost: TransactionError | undefined
+}
+
+type Control =
+  | { readonly _tag: "Savepoint" | "Release" | "RollbackTo"; readonly name: string }
+  | { readonly _tag: "Whole"; readonly verb: string }
+
+const comments = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/
+
+/** Savepoint statements, and those that would begin or end the transaction itself. */
+export const controlOf = (statement: string): Control | undefined => {
+  const text = statement.slice(comments.exec(statement)![0].length)
+  const verb = /^[a-z]+/i.exec(text)?.[0].toLowerCase()
+  switch (verb) {
+    case "savepoint":
+      return { _tag: "Savepoint", name: nameIn(text, /^savepoint\s+/i) }
+    case "release":
+      return { _tag: "Release", name: nameIn(text, /^release\s+(?:savepoint\s+)?/i) }
+    case "rollback": {
+      const to = /^rollback\s+(?:work\s+|transaction\s+)?to\s+(?:savepoint\s+)?/i
+      return to.test(text) ? { _tag: "RollbackTo", name: nameIn(text, to) } : { _tag: "Whole", verb: "ROLLBACK" }
+    }
+    case "begin":
+    case "commit":
+    case "end":
+    case "abort":
+    case "start":
+      return { _tag: "Whole", verb: verb.toUpperCase() }
+    default:
+      return undefined
+  }
+}
+
+const nameIn = (text: string, before: RegExp): string =>
+  text.replace(before, "").replace(/\s*;?\s*$/, "").replace(/^["'`[]|["'`\]]$/g, "").toLowerCase()
+
+const asSqlError = (error: TransactionError): SqlError => new SqlError({ cause: error, message: error.message })
+
+/**
+ * A connection for the statements of one level of a transaction. It refuses those that come after the level's end, those
+ * that come after the server has given the transaction up (they would be committed one by one), and those that would end
+ * it; and it tells the journal of savepoints, so that events share the fate of the writes beside them.
+ */
+export const guarded = (connection: Connection, level: Level, fate: Fate, dialect: Dialect): Connection => {
+  const refusal = (): TransactionError | undefined =>
+    fate.lost ?? (level.ended()
+      ? new TransactionError({
+        reason: "Ended",
+        message:
+          "A statement came after the end of its transaction: wait for forked fibers inside Transaction.run, or " +
+          "let them open a transaction of their own"
+      })
+      : undefined)
+
+  const guard = <A>(statement: string, run: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
+    Effect.suspend(() => {
+      const refused = refusal()
+      if (refused !== undefined) return Effect.fail(asSqlError(refused))
+      const control = controlOf(statement)
+      if (control?._tag === "Whole") {
+        return Effect.fail(
+          new SqlError({
+            cause: undefined,
+            message:
+              `${control.verb} inside Transaction.run: it begins and ends its transaction by itself. Fail to roll it ` +
+              "back, or nest a Transaction.run"
+          })
+        )
+      }
+      const checked = Effect.tapError(run, () =>
+        Effect.flatMap(dialect.transaction.isLost(connection), (lost) => {
+          if (lost) {
+            fate.lost = new TransactionError({
+              reason: "RolledBack",
+              message: "The database rolled the transaction back when a statement failed. Nothing of it is stored"
+            })
+          }
+          return Effect.void
+        }))
+      if (control === undefined) return checked
+      return Effect.uninterruptible(Effect.tap(checked, () => {
+        switch (control._tag) {
+          case "Savepoint":
+            return Effect.sync(() => level.journal.savepoint(control.name))
+          case "Release":
+            return Effect.sync(() => level.journal.release(control.name))
+          case "RollbackTo":
+            return level.journal.rollbackTo(control.name)
+        }
+      }))
+    })
+
+  return {
+    execute: (sql, params, transform) => guard(sql, connection.execute(sql, params, transform)),
+    executeRaw: (sql, params) => guard(sql, connection.executeRaw(sql, params)),
+    executeValues: (sql, params) => guard(sql, connection.executeValues(sql, params)),
+    executeUnprepared: (sql, params, transform) =>
+      guard(sql, Effect.suspend(() => connection.executeUnprepared(sql, params, transform))),
+    executeStream: (sql, params, transform) =>
+      Stream.unwrap(Effect.as(guard(sql, Effect.void), connection.executeStream(sql, params, transform)))
+  }
+}
