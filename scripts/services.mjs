@@ -52,7 +52,7 @@ const hint = (name) =>
     ? "`npm run services -- up kafka` starts one with Docker, or with Java and Maven"
     : `\`npm run services -- up ${name}\` starts one with Docker, with --install from Debian's packages`
 
-const advice = ({ name, reason, refused, taken }) => {
+const advice = ({ name, reason, refused, taken, tried }) => {
   const { port, variable } = services[name]
   if (port === undefined) return reason
   if (process.env[variable]) return `${reason}. Correct ${variable} or unset it.`
@@ -61,6 +61,7 @@ const advice = ({ name, reason, refused, taken }) => {
     return `${reason}. Set ${variable} with a user it lets in${account}.`
   }
   const another = `set ${variable} to the endpoint of another`
+  if (tried) return `${reason}. Else ${another}.`
   if (!taken) return `${reason}. ${hint(name)}, or ${another}.`
   return `${reason}. Stop it, ${another}, or EFFECT_CQRS_${name.toUpperCase()}_PORT to a free port.`
 }
@@ -96,7 +97,8 @@ const up = async (names, { install, kafkaVersion }) => {
   const look = (name) => locate(name, { kafkaVersion })
   const state = new Map((await Promise.all(names.map(look))).map((result) => [result.name, result]))
   const startable = () => [...state.values()].filter(({ found, taken }) => !found && !taken).map(({ name }) => name)
-  const fail = (name, why) => state.set(name, { ...state.get(name), reason: `${state.get(name).reason}; ${why}` })
+  const fail = (name, why) =>
+    state.set(name, { ...state.get(name), reason: `${state.get(name).reason}; ${why}`, tried: true })
   const local = (name) => services[name].local(services[name].port)[0]
   /** Runs one means for these servers, and looks again at each. */
   const attempt = async (means, ...group) => {
@@ -115,7 +117,7 @@ const up = async (names, { install, kafkaVersion }) => {
     await attempt(() => docker.up(missing, kafkaVersion ?? kafkaDefault), ...missing)
   } else for (const name of missing) fail(name, noDocker)
 
-  const noPackages = install ? debian.whyNot() : "--install was not given"
+  const noPackages = install ? debian.whyNot() : "packages of the system are for --install"
   for (const name of startable().filter((name) => name !== "kafka")) {
     if (noPackages !== undefined) fail(name, noPackages)
     else if (askedPort(name)) fail(name, "a package's server has the port of its own configuration")

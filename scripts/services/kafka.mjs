@@ -6,7 +6,7 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { probeKafka } from "./probe/kafka.mjs"
 import { ask, cache, run, say, sleep, tail } from "./shell.mjs"
-import { isAlive, remember } from "./state.mjs"
+import { forget, isAlive, remember } from "./state.mjs"
 
 const binary = (name) => process.env.JAVA_HOME ? path.join(process.env.JAVA_HOME, "bin", name) : name
 
@@ -55,9 +55,11 @@ const fetch = async (version) => {
   fs.rmSync(partial, { recursive: true, force: true })
   fs.mkdirSync(folder, { recursive: true })
   fs.writeFileSync(path.join(folder, "pom.xml"), pom(version))
+  // Without --update-snapshots Maven remembers for a day that something could not be fetched.
   await run(`Fetching Apache Kafka ${version} with Maven`, [
     "mvn",
     "--batch-mode",
+    "--update-snapshots",
     "--file",
     folder,
     "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies",
@@ -139,18 +141,22 @@ export const up = async (version, port) => {
   child.once("exit", () => ended = true)
   child.unref()
   const url = `127.0.0.1:${port}`
-  if (child.pid !== undefined) remember({ service: "kafka", by: "jars", url, version, pid: child.pid, home })
+  const record = { service: "kafka", by: "jars", url, version, pid: child.pid, home }
+  remember(record)
   for (const deadline = Date.now() + 90_000; Date.now() < deadline; await sleep(300)) {
-    if (ended) throw new Error(`Kafka ended while it started; the end of ${log} says:\n${tail(log)}`)
+    if (ended) break
     const ready = await probeKafka(url, { ready: true }).catch(() => undefined)
     if (ready !== undefined) return
   }
-  throw new Error(`Kafka does not serve metadata after 90 s; the end of ${log} says:\n${tail(log)}`)
+  await down(record)
+  forget(record)
+  say(tail(log))
+  throw new Error(`Kafka ${ended ? "ended while it started" : "does not serve metadata after 90 s"}: see ${log}`)
 }
 
 // A process id is used again one day: the command line tells whether it is still the node's.
 const isNode = ({ home, pid }) => {
-  if (!isAlive(pid)) return false
+  if (pid === undefined || !isAlive(pid)) return false
   const file = `/proc/${pid}/cmdline`
   const line = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : ask("ps", "-o", "command=", "-p", `${pid}`)
   return (line ?? "").includes(home)

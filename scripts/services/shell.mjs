@@ -25,7 +25,7 @@ export const ask = (command, ...args) => {
 }
 
 /**
- * Runs a program to its end; rejects with a sentence and the end of the log unless it exits with 0.
+ * Runs a program to its end; shows the end of the log and rejects with a sentence unless it exits with 0.
  *
  * @param {string} doing what a person reads while it runs
  * @param {ReadonlyArray<string>} line the command and its arguments
@@ -47,11 +47,8 @@ export const run = (doing, [command, ...args], { cwd = root, env = {}, log, prog
       clearInterval(ticker)
       fs.closeSync(out)
       if (how === 0) return resolve()
-      reject(
-        new Error(
-          `${doing} failed (${typeof how === "number" ? `exit ${how}` : how}); the end of ${log} says:\n${tail(log)}`
-        )
-      )
+      say(tail(log))
+      reject(new Error(`${doing} failed (${typeof how === "number" ? `exit ${how}` : how}): see ${log}`))
     }
     child.once("error", (error) => finish(error.message))
     child.once("exit", (code, signal) => finish(code ?? signal))

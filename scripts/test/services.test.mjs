@@ -155,7 +155,7 @@ describe("services up", () => {
     assert.strictEqual(code, 1)
     assert.match(
       stdout,
-      /rabbitmq .*nothing listens on 127\.0\.0\.1:1; no Docker engine answers; --install was not given\./
+      /rabbitmq .*nothing listens on 127\.0\.0\.1:1; no Docker engine answers; packages of the system are for --install\./
     )
     assert.match(
       stdout,
