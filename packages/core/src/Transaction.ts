@@ -11,6 +11,7 @@ import type * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { afterCommit as emissionsAfterCommit } from "./internal/emission.ts"
+import { withoutTransaction } from "./internal/services.ts"
 import {
   endedError,
   OpenTransaction,
@@ -109,9 +110,12 @@ export const run = <A, E, R>(
     Transactor,
     (transactor) =>
       Effect.withFiberRuntime<A, E | TransactionError, Exclude<R, Transaction>>((fiber) => {
-        const outer = openTransaction(fiber)
-        if (outer !== undefined && outer.transactor === transactor) return nested(outer, effect)
-        const attempt = outermost(transactor, effect, options?.isolation)
+        const open = openTransaction(fiber)
+        // another transactor's transaction may be open between this one's levels
+        let outer = open
+        while (outer !== undefined && outer.transactor !== transactor) outer = outer.surrounding
+        if (outer !== undefined) return nested(outer, open, effect)
+        const attempt = outermost(transactor, open, effect, options?.isolation)
         if (options?.retry === undefined) return attempt
         const policy = Schedule.whileInput(
           options.retry,
@@ -182,13 +186,15 @@ const hook = <R>(
   Effect.contextWithEffect((context: Context.Context<R>) =>
     Effect.flatMap(transactionTag, (open) => {
       if (open.ended()) return Effect.fail(endedError("A hook was added"))
-      open.journal.add({ _tag: tag, effect: Effect.provide(effect, context) })
+      // it runs when the transaction is over, and may open another
+      open.journal.add({ _tag: tag, effect: Effect.provide(effect, withoutTransaction(context)) })
       return Effect.void
     })
   )
 
 const outermost = <A, E, R>(
   transactor: Context.Tag.Service<Transactor>,
+  surrounding: OpenTransaction | undefined,
   effect: Effect.Effect<A, E, R>,
   isolation: Isolation | undefined
 ): Effect.Effect<A, E | TransactionError, Exclude<R, Transaction>> =>
@@ -201,7 +207,7 @@ const outermost = <A, E, R>(
         ),
         (session) => {
           const journal = new TransactionJournal()
-          const level = new OpenTransaction(transactor, session, journal, 0, undefined)
+          const level = new OpenTransaction(transactor, session, journal, 0, undefined, surrounding)
           const commit = Effect.suspend(() => {
             level.end()
             return level.doomed === undefined
@@ -230,13 +236,14 @@ let savepoints = 0
 
 const nested = <A, E, R>(
   outer: OpenTransaction,
+  surrounding: OpenTransaction | undefined,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | TransactionError, Exclude<R, Transaction>> =>
   outer.turn.withPermits(1)(Effect.uninterruptibleMask((restore) => {
     if (outer.ended()) return Effect.fail(endedError("A transaction was opened inside another"))
     const { journal, session, transactor } = outer
     const name = `cqrs_${++savepoints}`
-    const level = new OpenTransaction(transactor, session, journal, outer.depth + 1, outer)
+    const level = new OpenTransaction(transactor, session, journal, outer.depth + 1, outer, surrounding)
     return Effect.zipRight(
       session.savepoint(name),
       Effect.suspend(() => {
@@ -252,10 +259,14 @@ const nested = <A, E, R>(
           },
           onSuccess: (value) => {
             level.end()
-            return Effect.map(session.release(name), () => {
-              journal.release(name)
-              return value
-            })
+            return session.release(name).pipe(
+              // nobody knows whether what it wrote is still there
+              Effect.tapError((error) => Effect.sync(() => outer.doom(error))),
+              Effect.map(() => {
+                journal.release(name)
+                return value
+              })
+            )
           }
         })
       })

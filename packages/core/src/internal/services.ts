@@ -2,6 +2,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 
+const transactional = ["@effect/sql/SqlClient/TransactionConnection", "@effect-cqrs/core/Transaction"]
+
 /**
  * What stands in the context while a layer is built but belongs to that moment, not to what is built: kept, it would
  * give a handler a stale span, the layer's own scope (a leak), or somebody else's transaction.
@@ -11,10 +13,16 @@ const ambient = [
   "effect/Tracer/DisablePropagation",
   "effect/Scope",
   "effect/Layer/CurrentMemoMap",
-  "@effect/sql/SqlClient/TransactionConnection",
-  "@effect-cqrs/core/Transaction",
+  ...transactional,
   "@effect-cqrs/core/Handler/Implemented"
 ]
+
+/** A context for what outlives the transaction that is open in it. */
+export const withoutTransaction = <R>(context: Context.Context<R>): Context.Context<R> => {
+  const map = new Map<string, unknown>(context.unsafeMap)
+  for (const key of transactional) map.delete(key)
+  return Context.unsafeMake(map)
+}
 
 /** The services a handler keeps from the context its layer was built in. */
 export const ownServices = (

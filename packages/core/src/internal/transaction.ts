@@ -95,10 +95,12 @@ export class OpenTransaction implements Level {
     readonly session: Session,
     readonly journal: TransactionJournal,
     readonly depth: number,
-    readonly parent: OpenTransaction | undefined
+    readonly parent: OpenTransaction | undefined,
+    /** The transaction, of whatever transactor, that was open where this one was opened. */
+    readonly surrounding: OpenTransaction | undefined
   ) {}
 
-  /** Why the transaction can no longer be committed: a savepoint could not be rolled back to. */
+  /** Why the transaction can no longer be committed: a savepoint could not be released or rolled back to. */
   doomed: TransactionError | undefined
 
   doom(error: TransactionError): void {
