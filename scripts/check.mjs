@@ -133,6 +133,8 @@ const seconds = (since) => `${((Date.now() - since) / 1000).toFixed(1)} s`
 const running = new Map()
 const status = () => [...running].map(([name, since]) => `${name} ${seconds(since)}`).join(", ")
 const isLive = process.stdout.isTTY === true
+// Tools colour what they print in CI as well, where it is read as plain text.
+const colours = isLive ? {} : { NO_COLOR: "1" }
 const clearLine = () => isLive && process.stdout.write("\r\u001b[K")
 const print = (text) => {
   clearLine()
@@ -142,7 +144,7 @@ const print = (text) => {
 const runStep = async ({ argv, env, name, tally }) => {
   const started = Date.now()
   running.set(name, started)
-  const result = await run(argv, { env: { ...(await env?.()) } })
+  const result = await run(argv, { env: { ...colours, ...(await env?.()) } })
   running.delete(name)
   const counted = tally(result)
   print(`${counted.failed > 0 ? "not ok" : "ok"} ${name} (${seconds(started)}): ${Tally.summary(counted)}`)
