@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
@@ -13,9 +12,9 @@ import { HandlerError } from "./HandlerError.ts"
 import { dispatch as dispatchEmissions } from "./internal/emission.ts"
 import type { Definition } from "./internal/event.ts"
 import { fixedOrigin, Handling } from "./internal/handling.ts"
-import { registryTag, runSubscriber } from "./internal/subscribers.ts"
+import { contributed, runSubscriber } from "./internal/subscribers.ts"
 import { spanned } from "./internal/tracing.ts"
-import type { Message } from "./Message.ts"
+import { type Message, Received } from "./Message.ts"
 import * as Serialization from "./Serialization.ts"
 import type * as Subscribers from "./Subscribers.ts"
 
@@ -74,8 +73,9 @@ export interface EventMediator {
 }
 
 /**
- * A mediator for some events, with the handlers that their `Subscribers` layers have. It dies if two of the events have
- * one name.
+ * A mediator for some events, with the handlers of the `Subscribers` layers that were provided to it, and no others: two
+ * mediators of one program may handle one event differently. It dies if two of the events, or two handlers of one of
+ * them, have one name.
  *
  * @since 0.1.0
  * @category constructors
@@ -85,9 +85,12 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
 ): Effect.Effect<EventMediator, never, Subscribers.Of<InstanceType<Evs[number]>>> =>
   Effect.gen(function*() {
     const context = yield* Effect.context<any>()
-    const definitions = new Map<string, Definition>()
+    const known = new Map<
+      string,
+      { readonly definition: Definition; readonly handlers: ReturnType<typeof contributed> }
+    >()
     for (const event of events as ReadonlyArray<unknown> as ReadonlyArray<Definition>) {
-      if (definitions.has(event.eventName)) {
+      if (known.has(event.eventName)) {
         return yield* Effect.die(
           new HandlerError({
             reason: "NameTaken",
@@ -95,12 +98,12 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
           })
         )
       }
-      definitions.set(event.eventName, event)
+      known.set(event.eventName, { definition: event, handlers: yield* Effect.sync(() => contributed(context, event)) })
     }
     const dispatch: EventMediator["dispatch"] = (message, options) =>
       Effect.gen(function*() {
-        const definition = definitions.get(message.name)
-        if (definition === undefined) {
+        const found = known.get(message.name)
+        if (found === undefined) {
           return yield* new EventMediatorError({
             reason: "UnknownEvent",
             message:
@@ -108,16 +111,16 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
               "consumer ignore unknown events"
           })
         }
+        const { definition, handlers } = found
         const event = yield* Effect.mapError(
           Serialization.decode(definition, message),
           (error) => new EventMediatorError({ reason: "Undecodable", message: error.message })
         )
-        const registry = Context.unsafeGet(context, registryTag(definition))
         const origin = fixedOrigin(message.correlationId, message.causationId)
         const handled: Array<Handled> = []
-        for (const [handler, run] of [...registry.handlers]) {
+        for (const [handler, run] of handlers) {
           if (options?.only !== undefined && !options.only.has(handler)) continue
-          const effect = run(event)
+          const effect = Effect.provideService(run(event), Received, message)
           const result = yield* runSubscriber(
             handler,
             options?.around === undefined ? effect : options.around({ handler, effect }),
@@ -139,7 +142,7 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
           }
         })
       })
-    return { topics: [...new Set([...definitions.values()].map((event) => event.topic))], dispatch }
+    return { topics: [...new Set([...known.values()].map(({ definition }) => definition.topic))], dispatch }
   })
 
 // -------------------------------------------------------------------------------------

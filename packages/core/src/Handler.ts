@@ -118,6 +118,7 @@ export const layer: <Req extends Request.Any, E = never, RH = never, EX = never,
 // internal
 // -------------------------------------------------------------------------------------
 
-type NameOfError<E> = E extends { readonly _tag: infer Tag extends string } ? Tag
+type NameOfError<E> = 0 extends 1 & E ? "anything"
+  : E extends { readonly _tag: infer Tag extends string } ? Tag
   : E extends string ? E
   : "an untagged error"

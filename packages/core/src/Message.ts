@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 
@@ -41,6 +42,15 @@ export interface Message {
   readonly headers: Readonly<Record<string, string>>
   readonly payload: Uint8Array
 }
+
+/**
+ * The message whose event a handler handles: for its id, its sequence, its headers. Handlers of notification and ECST
+ * events may ask for it; it is not a requirement of their layer.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Received extends Context.Tag("@effect-cqrs/core/Message/Received")<Received, Message>() {}
 
 /**
  * A message that lacks an attribute, or has one that cannot be.

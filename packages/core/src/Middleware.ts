@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { globalLayer, globalTag } from "./internal/globalMiddleware.ts"
 import { giving, ownServices } from "./internal/services.ts"
+import type { Transaction } from "./Transaction.ts"
 
 /**
  * @since 0.1.0
@@ -136,14 +137,21 @@ export type Identifier<M extends ReadonlyArray<Any>> = M[number] extends infer X
   : never
 
 /**
- * The reason, in words, why a middleware of the list cannot wrap a call of this kind; `never` if each of them can.
+ * The reason, in words, why a middleware of the list cannot wrap this request or event; `never` if each of them can.
  *
  * @since 0.1.0
  * @category models
  */
-export type Misplaced<K extends Kind, M extends ReadonlyArray<Any>> = M[number] extends infer X
-  ? X extends { readonly name: infer N extends string; readonly kinds: ReadonlyArray<infer Kinds extends Kind> }
-    ? K extends Kinds ? never : `The middleware ${N} is for a ${Kinds}, not for a ${K}`
+export type Misplaced<K extends Kind, Name extends string, M extends ReadonlyArray<Any>> = M[number] extends infer X
+  ? X extends {
+    readonly [TypeId]: infer Tag
+    readonly name: infer N extends string
+    readonly kinds: ReadonlyArray<infer Kinds extends Kind>
+  }
+    ? Context.Tag<any, any> | undefined extends Tag
+      ? `A middleware of the ${K} ${Name} has lost its type: list each one as it was defined`
+    : K extends Kinds ? never
+    : `The middleware ${N} cannot wrap the ${K} ${Name}: it is for a ${Kinds}`
   : never
   : never
 
@@ -246,8 +254,8 @@ export const layer = <
       | Wrap<Context.Tag.Identifier<P>, Schema.Schema.Type<F>, RH>
       | Effect.Effect<Wrap<Context.Tag.Identifier<P>, Schema.Schema.Type<F>, RH>, EX, RX>
     )
-    & ([Extract<Context.Tag.Identifier<P>, RH>] extends [never] ? unknown
-      : `The middleware ${Name} does not provide what it promises to its handlers`)
+    & ([Problem<Name, Context.Tag.Identifier<P>, RH>] extends [never] ? unknown
+      : Problem<Name, Context.Tag.Identifier<P>, RH>)
 ): Layer.Layer<Self, EX, RH | Exclude<RX, Scope.Scope>> =>
   unsafeCoerce(Layer.scoped(
     tag,
@@ -292,8 +300,17 @@ export const layerGlobal = <const M extends ReadonlyArray<Any>>(
 
 type NameOfError<E> = E extends { readonly _tag: infer Tag extends string } ? Tag : "an untagged error"
 
-type GlobalCheck<M extends Any> = [Schema.Schema.Type<M["failure"]>] extends [never]
-  ? [Provides<[M]>] extends [never] ? unknown
+type Problem<Name extends string, Provides, R> =
+  | ([Extract<Provides, R>] extends [never] ? never
+    : `The middleware ${Name} does not provide what it promises to its handlers`)
+  | (Transaction extends Exclude<R, Provides>
+    ? `The middleware ${Name} asks for Transaction: wrap it in Transaction.run`
+    : never)
+  | (Scope.Scope extends R ? `The middleware ${Name} asks for Scope: close it inside, with Effect.scoped` : never)
+
+type GlobalCheck<M extends Any> = [Schema.Schema.Type<M["failure"]>] extends [never] ?
+  [Provides<[M]>] extends [never] ? [Kind] extends [M["kinds"][number]] ? unknown
+    : `The middleware ${M["name"]} is for a ${M["kinds"][number]}: global middleware wraps every request and event`
   : `The middleware ${M["name"]} provides a service: name it on a request or a namespace, where handlers can see it`
   : `The middleware ${M["name"]} may fail with ${NameOfError<
     Schema.Schema.Type<M["failure"]>

@@ -11,14 +11,16 @@ import * as Serialization from "./Serialization.ts"
 import type { Transaction } from "./Transaction.ts"
 
 /**
- * Leaves an event that may leave the process as it is, and replaces the type of a domain event by the reason.
+ * Leaves an event that may leave the process as it is, and replaces the type of one that is, or may be, a domain event
+ * by the reason.
  *
  * @since 0.1.0
  * @category models
  */
-export type Announceable<Ev extends Event.Any> = Event.KindOf<Ev> extends "domain"
-  ? `${Event.NameOf<Ev>} is a domain event: it stays in the process. Announce an Event.notification or Event.ecst`
-  : unknown
+export type Announceable<Ev extends Event.Any> = [DomainOf<Ev>] extends [never] ? unknown
+  : `${Event.NameOf<
+    DomainOf<Ev>
+  >} is a domain event: it stays in the process. Announce an Event.notification or Event.ecst`
 
 /**
  * Adds an event to the open transaction, and answers with the id of its message.
@@ -51,6 +53,9 @@ export const addAll = <const Evs extends ReadonlyArray<Event.Any>>(
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
+
+// each event of a union on its own: one domain event among others is one too many
+type DomainOf<Ev extends Event.Any> = Ev extends Event.Any ? "domain" extends Event.KindOf<Ev> ? Ev : never : never
 
 const addMessages = (
   events: ReadonlyArray<Event.Integration>

@@ -215,7 +215,7 @@ export interface Make<
     options?: Options<P, S, F, M> | undefined
   ) => [Self] extends [never] ?
     `Missing \`Self\` generic - use \`class Self extends ${Usage}<Self>()("Tag", { ... }) {}\``
-    : [Middleware.Misplaced<K, [...GM, ...M]>] extends [never] ? Class<
+    : [Middleware.Misplaced<K, `${Prefix}${Tag}`, [...GM, ...M]>] extends [never] ? Class<
         Self,
         K,
         `${Prefix}${Tag}`,
@@ -225,5 +225,5 @@ export interface Make<
         FailureSchema<F, [...GM, ...M]>,
         [...GM, ...M]
       >
-    : Middleware.Misplaced<K, [...GM, ...M]>
+    : Middleware.Misplaced<K, `${Prefix}${Tag}`, [...GM, ...M]>
 }

@@ -10,6 +10,7 @@ import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import type * as Event from "./Event.ts"
 import { subscribe, subscribersLayer } from "./internal/subscribers.ts"
+import type { Received } from "./Message.ts"
 import type * as Middleware from "./Middleware.ts"
 import type { Transaction } from "./Transaction.ts"
 
@@ -80,7 +81,7 @@ export type Misfits<Ev extends Event.Any, H, M extends ReadonlyArray<Middleware.
  * A handler of a **domain** event runs after the commit, with nobody left to hear of a failure: it may not have any,
  * and a defect is reported and changes nothing for the others. A handler of a **notification** or **ECST** event runs
  * for a received message (see `EventMediator`, `Consumer`) and may fail with anything: the message is then handled
- * again.
+ * again. A consumer has the handlers that were provided to it: two consumers of one program may differ.
  *
  * @example
  * ```ts
@@ -112,12 +113,13 @@ export const layer = <
     /** What wraps each of these handlers, the first outermost. */
     readonly middleware?:
       & M
-      & ([Middleware.Misplaced<"event", M>] extends [never] ? unknown : Middleware.Misplaced<"event", M>)
+      & ([Middleware.Misplaced<"event", Event.NameOf<Ev>, M>] extends [never] ? unknown
+        : Middleware.Misplaced<"event", Event.NameOf<Ev>, M>)
   } | undefined
 ): Layer.Layer<
   Subscribers<Ev>,
   EX,
-  Exclude<RX, Scope.Scope> | Exclude<Services<H>, Middleware.Provides<M>> | Middleware.Identifier<M>
+  Exclude<RX, Scope.Scope> | Exclude<Services<H>, Middleware.Provides<M> | Ambient<Ev>> | Middleware.Identifier<M>
 > => unsafeCoerce(subscribe(event, build, options?.middleware ?? []))
 
 /**
@@ -136,13 +138,18 @@ export const none = <Ev extends Event.Any>(event: Event.ClassOf<Ev>): Layer.Laye
 // internal
 // -------------------------------------------------------------------------------------
 
-type NameOfError<E> = E extends { readonly _tag: infer Tag extends string } ? Tag : "an untagged error"
+type NameOfError<E> = 0 extends 1 & E ? "anything"
+  : E extends { readonly _tag: infer Tag extends string } ? Tag
+  : "an untagged error"
 
 type ProblemAt<Ev extends Event.Any, H, M extends ReadonlyArray<Middleware.Any>, K extends keyof H> = H[K] extends
   (...args: any) => Effect.Effect<any, infer E, infer R> ? Problem<Ev, K & string, E | Middleware.Failure<M>, R> : never
 
 type BadKey<Ev extends Event.Any, H, M extends ReadonlyArray<Middleware.Any>, K extends keyof H> =
   [ProblemAt<Ev, H, M, K>] extends [never] ? never : K & string
+
+/** What every handler of the event has. */
+type Ambient<Ev extends Event.Any> = Event.KindOf<Ev> extends "domain" ? never : Received
 
 type Services<H> = {
   [K in keyof H]: H[K] extends (...args: any) => Effect.Effect<any, any, infer R> ? R : never

@@ -156,7 +156,7 @@ export const afterRollback = <R>(
  * @category tags
  */
 export class Transactional extends Middleware.make<Transactional>()("Transactional", {
-  provides: transactionTag,
+  provides: transactionTag as Context.Tag<Transaction, unknown> as Context.Tag<Transaction, Sealed>,
   failure: TransactionError,
   kinds: ["command"]
 }) {
@@ -178,6 +178,13 @@ export class Transactional extends Middleware.make<Transactional>()("Transaction
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
+
+declare const sealed: unique symbol
+
+/** What is behind the tag is nobody's to read or to make up. */
+interface Sealed {
+  readonly [sealed]: never
+}
 
 const hook = <R>(
   tag: "AfterCommit" | "AfterRollback",

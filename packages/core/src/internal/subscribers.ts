@@ -6,14 +6,46 @@ import { HandlerError } from "../HandlerError.ts"
 import { type Any as AnyMiddleware, type Call, wrapOf } from "../Middleware.ts"
 import type { Definition } from "./event.ts"
 import { globalOf } from "./globalMiddleware.ts"
-import { type Emission, handle, type Handling } from "./handling.ts"
+import { attempting, type Emission, handle, type Handling } from "./handling.ts"
 import { giving, ownServices } from "./services.ts"
 
-/** The service behind the type `Subscribers<Event>`: one object per build, which each layer of the event adds to. */
+type Handlers = Map<string, (event: object) => Effect.Effect<unknown, unknown>>
+
+/**
+ * The service behind the type `Subscribers<Event>`. For a domain event there is one object per build, which each layer
+ * of the event adds to, and which is there before any of them: so that events may be handled in a circle.
+ */
 export interface Registry {
   readonly event: Definition
-  readonly handlers: Map<string, (event: object) => Effect.Effect<unknown, unknown>>
+  readonly handlers: Handlers
 }
+
+/**
+ * What one layer brings for an event that is consumed. Each has a key of its own in the context: so a consumer has
+ * exactly the handlers that were provided to it, and two consumers of one program may handle an event differently.
+ */
+class Contribution {
+  constructor(readonly event: Definition, readonly handlers: Handlers) {}
+}
+
+/** The handlers of a consumed event, from the layers that were provided. */
+export const contributed = (context: Context.Context<never>, event: Definition): Handlers => {
+  const handlers: Handlers = new Map()
+  for (const contribution of context.unsafeMap.values()) {
+    if (!(contribution instanceof Contribution) || contribution.event !== event) continue
+    for (const [handler, run] of contribution.handlers) {
+      if (handlers.has(handler)) throw nameTaken(event, handler)
+      handlers.set(handler, run)
+    }
+  }
+  return handlers
+}
+
+const nameTaken = (event: Definition, handler: string): HandlerError =>
+  new HandlerError({
+    reason: "NameTaken",
+    message: `Two subscribers of ${event.eventName} are named ${handler}: rename one of them`
+  })
 
 export const registryTag = (event: Definition) => Context.GenericTag<Registry>(event.subscribersKey)
 
@@ -30,6 +62,8 @@ export const subscribersLayer = (event: unknown): Layer.Layer<Registry> => {
   return layer
 }
 
+let contributions = 0
+
 export const subscribe = (
   event: unknown,
   build: unknown,
@@ -37,6 +71,7 @@ export const subscribe = (
 ): Layer.Layer<any, any, any> => {
   const definition = event as Definition
   const tag = registryTag(definition)
+  const contributionKey = `${definition.subscribersKey}#${++contributions}`
   return Layer.scopedContext(Effect.gen(function*() {
     const context = yield* Effect.context<any>()
     const registry = Context.unsafeGet(context, tag)
@@ -44,31 +79,45 @@ export const subscribe = (
       string,
       (event: object) => Effect.Effect<unknown, unknown>
     >
-    const wraps = middleware.map((one) => wrapOf(one, context))
-    const give = giving(ownServices(context, middleware.flatMap((one) => one.provides)))
-    for (const [handler, run] of Object.entries(built)) {
-      if (registry.handlers.has(handler)) {
-        return yield* Effect.die(
-          new HandlerError({
-            reason: "NameTaken",
-            message: `Two subscribers of ${definition.eventName} are named ${handler}: rename one of them`
-          })
-        )
-      }
-      registry.handlers.set(handler, (value) => {
-        const call: Call = { kind: "event", name: definition.eventName, handler, value }
-        return Effect.withFiberRuntime((fiber) => {
-          let effect = give(run(value))
-          const globals = globalOf(context).length > 0 ? globalOf(context) : globalOf(fiber.currentContext)
-          for (let i = wraps.length - 1; i >= 0; i--) effect = wraps[i]!(effect, call)
-          for (let i = globals.length - 1; i >= 0; i--) effect = globals[i]!(effect, call)
-          return effect
-        })
-      })
+    const handlers = new Map(
+      Object.entries(built).map(([handler, run]) => [handler, wrapped(definition, handler, run, middleware, context)])
+    )
+    if (definition.kind !== "domain") {
+      return Context.unsafeMake<any>(
+        new Map<string, unknown>([[tag.key, registry], [contributionKey, new Contribution(definition, handlers)]])
+      )
+    }
+    for (const [handler, run] of handlers) {
+      if (registry.handlers.has(handler)) return yield* Effect.die(nameTaken(definition, handler))
+      registry.handlers.set(handler, run)
       yield* Effect.addFinalizer(() => Effect.sync(() => registry.handlers.delete(handler)))
     }
     return Context.make(tag, registry)
   })).pipe(Layer.provide(subscribersLayer(definition)))
+}
+
+/** A handler with its services and its middleware. */
+const wrapped = (
+  event: Definition,
+  handler: string,
+  run: (event: object) => Effect.Effect<unknown, unknown>,
+  middleware: ReadonlyArray<AnyMiddleware>,
+  context: Context.Context<any>
+) => {
+  const wraps = middleware.map((one) => wrapOf(one, context))
+  const give = giving(ownServices(context, middleware.flatMap((one) => one.provides)))
+  return (value: object): Effect.Effect<unknown, unknown> =>
+    Effect.withFiberRuntime((fiber) => {
+      const own = globalOf(context)
+      const globals = own.length > 0 ? own : globalOf(fiber.currentContext)
+      const plain = give(run(value))
+      if (wraps.length === 0 && globals.length === 0) return plain
+      const call: Call = { kind: "event", name: event.eventName, handler, value }
+      let effect = attempting(plain)
+      for (let i = wraps.length - 1; i >= 0; i--) effect = wraps[i]!(effect, call)
+      for (let i = globals.length - 1; i >= 0; i--) effect = globals[i]!(effect, call)
+      return effect
+    })
 }
 
 /** How one handler fared, and what it emitted in turn. */
