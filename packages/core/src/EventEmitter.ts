@@ -101,6 +101,7 @@ export type Failure<Ev extends Event.Any> = Ev extends Event.Any
  * Emits an event. Inside a handler it is kept until the handler has succeeded and the outermost transaction it was
  * emitted in has committed, then dispatched, in order, before `Mediator.send` returns; if either fails, or a savepoint
  * it was emitted in is rolled back, it never happened. Outside of any handler and transaction it is dispatched at once.
+ * An interruption of the sender waits for a dispatch that has begun, and drops nothing of it.
  *
  * - A **domain** event goes to its handlers, one event after the other. A handler's failure is isolated and reported to
  *   the {@link Policy}. What handlers emit in turn follows behind the events emitted so far. It dies with the process:
@@ -212,7 +213,7 @@ const domainEmission = (event: object, definition: Definition, fiber: AnyFiber):
             ({ emissions, exit }) =>
               Exit.isSuccess(exit) ? Effect.succeed(emissions) : Effect.as(
                 report(policy, subscriberFailed(name, handler, exit.cause)),
-                []
+                emissions
               )
           ), { concurrency: policy.concurrency ?? 1 }),
         (followUps) => followUps.flat()
@@ -226,19 +227,15 @@ const brokerEmission = (message: Message, fiber: AnyFiber): Emission => {
   const broker = Context.unsafeGet(fiber.currentContext as Context.Context<Broker>, Broker)
   return {
     ...base(message.name, fiber, policy),
-    deliver: Effect.flatMap(broker.publish([message]), ([outcome]) =>
-      Effect.as(
-        outcome === undefined || outcome._tag === "Delivered" ? Effect.void : report(
-          policy,
-          new EmissionError({
-            reason: "NotDelivered",
-            event: message.name,
-            message: `${message.name} did not reach the broker and is lost: ${outcome.reason}. ` +
-              "Use Outbox.add for events that must arrive"
-          })
-        ),
-        []
-      ))
+    deliver: broker.publish([message]).pipe(
+      Effect.flatMap(([outcome]) =>
+        outcome?._tag === "Delivered"
+          ? Effect.void
+          : report(policy, notDelivered(message.name, outcome?.reason ?? "it gave no answer"))
+      ),
+      Effect.catchAllDefect((defect) => report(policy, notDelivered(message.name, "its adapter died", defect))),
+      Effect.as([])
+    )
   }
 }
 
@@ -255,6 +252,14 @@ const subscriberFailed = (event: string, subscriber: string, cause: Cause.Cause<
     message: `The subscriber ${subscriber} of ${event} failed. What emitted the event stays done; nobody repeats the ` +
       "subscriber: make it handle its failures, or use the outbox",
     cause: Cause.squash(cause)
+  })
+
+const notDelivered = (event: string, reason: string, cause?: unknown) =>
+  new EmissionError({
+    reason: "NotDelivered",
+    event,
+    message: `${event} did not reach the broker and is lost: ${reason}. Use Outbox.add for events that must arrive`,
+    ...(cause === undefined ? {} : { cause })
   })
 
 const tooDeep = (event: string, maxDepth: number) =>

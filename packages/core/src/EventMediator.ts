@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import type * as Event from "./Event.ts"
@@ -127,7 +127,7 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
             new Handling(message.name, origin, 0, message.id)
           )
           handled.push({ handler, exit: result.exit })
-          if (Exit.isSuccess(result.exit)) yield* dispatchEmissions(result.emissions)
+          yield* dispatchEmissions(result.emissions)
         }
         return handled
       }).pipe((effect) => {

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
-import type { Emission } from "./handling.ts"
+import * as Fiber from "effect/Fiber"
+import type { Emission, Handling } from "./handling.ts"
 
 const stands = (emission: Emission): boolean => !emission.attempt.failed && emission.handling?.state !== "failed"
 
@@ -20,13 +21,43 @@ export const dispatch = (emissions: ReadonlyArray<Emission>): Effect.Effect<void
     })
   })
 
-/** What a committed transaction hands over: to the handler that is still running, or, if it has ended well, to be dispatched. */
-export const afterCommit = (emissions: ReadonlyArray<Emission>): Effect.Effect<void> =>
+/**
+ * As {@link dispatch}, to its end whatever becomes of the caller: what caused the events has happened. On a fiber of its
+ * own, since subscribers must stay interruptible to be able to time out.
+ */
+export const dispatchAll = (emissions: ReadonlyArray<Emission>): Effect.Effect<void> =>
+  emissions.length === 0
+    ? Effect.void
+    : Effect.uninterruptible(
+      Effect.flatMap(Effect.forkDaemon(Effect.interruptible(dispatch(emissions))), Fiber.join)
+    )
+
+/** A hook, at its place among the events. It never fails. */
+const asEmission = (hook: Effect.Effect<void>): Emission => ({
+  name: "",
+  depth: 0,
+  maxDepth: 0,
+  handling: undefined,
+  attempt: { failed: false },
+  deliver: Effect.as(Effect.uninterruptible(hook), []),
+  tooDeep: Effect.void
+})
+
+/**
+ * What a committed transaction hands over, in its order: hooks and the events of handlers that have ended well are due.
+ * Events of a handler that is still running wait for it, and so do those behind them.
+ */
+export const afterCommit = (entries: ReadonlyArray<Emission | Effect.Effect<void>>): Effect.Effect<void> =>
   Effect.suspend(() => {
     const due: Array<Emission> = []
-    for (const emission of emissions) {
-      if (emission.handling?.state === "running") emission.handling.pending.push(emission)
-      else due.push(emission)
+    let running: Handling | undefined
+    for (const entry of entries) {
+      if (Effect.isEffect(entry)) due.push(asEmission(entry))
+      else {
+        if (entry.handling?.state === "running") running = entry.handling
+        if (running === undefined) due.push(entry)
+        else running.pending.push(entry)
+      }
     }
-    return due.length === 0 ? Effect.void : dispatch(due)
+    return dispatchAll(due)
   })

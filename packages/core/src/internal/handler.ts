@@ -5,7 +5,7 @@ import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import { HandlerError } from "../HandlerError.ts"
 import { type Call, wrapOf } from "../Middleware.ts"
-import { dispatch } from "./emission.ts"
+import { dispatchAll } from "./emission.ts"
 import { globalOf } from "./globalMiddleware.ts"
 import { attempting, currentOrigin, handle, Handling } from "./handling.ts"
 import type { Definition } from "./request.ts"
@@ -76,7 +76,7 @@ const makeEntry = (request: Definition, handler: HandlerFunction, context: Conte
       for (let i = globals.length - 1; i >= 0; i--) effect = globals[i]!(effect, call)
     }
     if (wraps.length === 0 && !canAnnounce(merged)) return effect
-    return handle(new Handling(name, fiber.getFiberRef(currentOrigin), 0), effect, dispatch)
+    return handle(new Handling(name, fiber.getFiberRef(currentOrigin), 0), effect, dispatchAll)
   }
   return { request, run }
 }

@@ -87,14 +87,18 @@ export const handle = <A, E, R, R2>(
     Effect.matchCauseEffect(Effect.locally(restore(effect), currentOrigin, handling), {
       onFailure: (cause) => {
         handling.state = "failed"
-        return Effect.failCause(cause)
+        // its own are dropped; others' stand, which waited behind its own after the commit of its transaction
+        const emissions = handling.pending.filter((emission) => emission.handling !== handling)
+        return emissions.length === 0
+          ? Effect.failCause(cause)
+          : Effect.zipRight(dispatch(emissions), Effect.failCause(cause))
       },
       onSuccess: (value) => {
         handling.state = "succeeded"
         const emissions = handling.pending
         if (emissions.length === 0) return Effect.succeed(value)
         handling.pending = []
-        return Effect.as(restore(dispatch(emissions)), value)
+        return Effect.as(dispatch(emissions), value)
       }
     })
   )

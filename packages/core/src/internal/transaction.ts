@@ -47,17 +47,17 @@ export class TransactionJournal implements Journal {
   }
 
   /** Hooks and events in the order they were added, after the commit. */
-  committed(dispatch: (emissions: ReadonlyArray<Emission>) => Effect.Effect<void>): Effect.Effect<void> {
-    return Effect.forEach(this.entries, (entry) => {
+  committed(run: (entries: ReadonlyArray<Emission | Effect.Effect<void>>) => Effect.Effect<void>): Effect.Effect<void> {
+    return run(this.entries.flatMap((entry): ReadonlyArray<Emission | Effect.Effect<void>> => {
       switch (entry._tag) {
         case "AfterCommit":
-          return harmless(entry.effect, "An after-commit hook died. The transaction stays committed.")
+          return [harmless(entry.effect, "An after-commit hook died. The transaction stays committed.")]
         case "Emission":
-          return dispatch([entry.emission])
+          return [entry.emission]
         default:
-          return Effect.void
+          return []
       }
-    }, { discard: true })
+    }))
   }
 
   // like the database, the latest of several savepoints of one name
