@@ -4,3 +4,17 @@
  * @since 0.1.0
  */
 export * as Endpoint from "./Endpoint.ts"
+
+/**
+ * What the conformance suites have in common: the test runner they are handed, and features that an adapter lacks.
+ *
+ * @since 0.1.0
+ */
+export * as Suite from "./Suite.ts"
+
+/**
+ * The promises of transactions, as a suite that every transactor runs: domain writes and events, together or not at all.
+ *
+ * @since 0.1.0
+ */
+export * as TransactionSuite from "./TransactionSuite.ts"

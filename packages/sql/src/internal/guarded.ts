@@ -45,6 +45,9 @@ export const controlOf = (statement: string): Control | undefined => {
 const nameIn = (text: string, before: RegExp): string =>
   text.replace(before, "").replace(/\s*;?\s*$/, "").replace(/^["'`[]|["'`\]]$/g, "").toLowerCase()
 
+/** What a statement answers that was not executed. */
+const nothing: unknown = []
+
 const asSqlError = (error: TransactionError): SqlError => new SqlError({ cause: error, message: error.message })
 
 /**
@@ -65,9 +68,12 @@ export const guarded = (connection: Connection, level: Level, fate: Fate, dialec
 
   const guard = <A>(statement: string, run: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
     Effect.suspend(() => {
-      const refused = refusal()
-      if (refused !== undefined) return Effect.fail(asSqlError(refused))
       const control = controlOf(statement)
+      const refused = refusal()
+      if (refused !== undefined) {
+        // nothing is left to undo, and sql.withTransaction would die of a refusal in place of its own failure
+        return control?._tag === "RollbackTo" ? Effect.succeed(nothing as A) : Effect.fail(asSqlError(refused))
+      }
       if (control?._tag === "Whole") {
         return Effect.fail(
           new SqlError({
