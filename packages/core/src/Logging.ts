@@ -21,7 +21,7 @@ import * as Middleware from "./Middleware.ts"
 export const calls = (options?: { readonly level?: LogLevel.LogLevel | undefined }) =>
   Middleware.inline({
     name: "Logging",
-    wrap: (next, call) =>
+    wrap: <A, E>(next: Effect.Effect<A, E>, call: Middleware.Call): Effect.Effect<A, E> =>
       Effect.annotateLogs(
         Effect.flatMap(Clock.currentTimeMillis, (start) =>
           Effect.onExit(next, (exit) =>

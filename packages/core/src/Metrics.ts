@@ -42,7 +42,7 @@ export const duration = Metric.histogram(
  */
 export const calls = Middleware.inline({
   name: "Metrics",
-  wrap: (next, call) =>
+  wrap: <A, E>(next: Effect.Effect<A, E>, call: Middleware.Call): Effect.Effect<A, E> =>
     Effect.flatMap(
       Clock.currentTimeNanos,
       (start) =>

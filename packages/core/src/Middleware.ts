@@ -204,8 +204,7 @@ export const make = <Self = never>() =>
     failure: options?.failure ?? Schema.Never,
     kinds: options?.kinds ?? allKinds
   }
-  Object.defineProperty(tag, "name", { value: name })
-  return unsafeCoerce(Object.assign(tag, statics))
+  return unsafeCoerce(Object.defineProperty(Object.assign(tag, statics), "name", { value: name }))
 }
 
 /**

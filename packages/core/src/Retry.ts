@@ -22,6 +22,6 @@ export const by = (
 ) =>
   Middleware.inline({
     name: "Retry",
-    wrap: (next) =>
+    wrap: <A, E>(next: Effect.Effect<A, E>): Effect.Effect<A, E> =>
       Effect.retry(next, options?.when === undefined ? schedule : Schedule.whileInput(schedule, options.when))
   })

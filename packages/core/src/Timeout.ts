@@ -30,7 +30,7 @@ export const after = (duration: Duration.DurationInput) =>
   Middleware.inline({
     name: "Timeout",
     failure: TimedOut,
-    wrap: (next, call) =>
+    wrap: <A, E>(next: Effect.Effect<A, E>, call: Middleware.Call): Effect.Effect<A, E | TimedOut> =>
       Effect.timeoutFail(next, {
         duration,
         onTimeout: () =>

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as Effect from "effect/Effect"
 import { spanned } from "./internal/tracing.ts"
 import * as Middleware from "./Middleware.ts"
 
@@ -19,7 +20,7 @@ export const span = (options?: {
 }) =>
   Middleware.inline({
     name: "Tracing",
-    wrap: (next, call) =>
+    wrap: <A, E>(next: Effect.Effect<A, E>, call: Middleware.Call): Effect.Effect<A, E> =>
       spanned(next, `handle ${call.handler}`, {
         attributes: {
           "cqrs.kind": call.kind,

@@ -18,7 +18,9 @@ export interface Malformed {
 
 const Line = Schema.parseJson(Schema.Struct(
   {
-    _tag: Schema.Literal("CreateRoom", "JoinRoom", "LeaveRoom", "CloseRoom", "ReadRoom"),
+    _tag: Schema.Literal("CreateRoom", "JoinRoom", "LeaveRoom", "CloseRoom", "ReadRoom").annotations({
+      message: () => ({ message: `Expected one of ${Object.keys(requests).join(", ")}`, override: true })
+    }),
     rollback: Schema.optionalWith(Schema.Boolean, { default: () => false })
   },
   Schema.Record({ key: Schema.String, value: Schema.Unknown })
@@ -62,18 +64,18 @@ export const generate = (options: {
   Stream.unwrap(Effect.sync(() => {
     const random = Random.make(options.seed)
     const room = Effect.map(random.nextIntBetween(0, options.rooms), (n) => RoomId.make(`room-${n}`))
-    const user = Effect.map(random.nextIntBetween(0, 500), (n) => UserId.make(`user-${n}`))
+    const user = Effect.map(random.nextIntBetween(0, 60), (n) => UserId.make(`user-${n}`))
     const order = Effect.gen(function*() {
       const roomId = yield* room
-      const dice = yield* random.nextIntBetween(0, 100)
+      const dice = yield* random.nextIntBetween(0, 1000)
       const rollback = (yield* random.nextIntBetween(0, 100)) < 5
-      const request = dice < 10
+      const request = dice < 100
         ? new CreateRoom({ roomId, capacity: 1 + (yield* random.nextIntBetween(0, 50)) })
-        : dice < 60
+        : dice < 600
         ? new JoinRoom({ roomId, userId: yield* user })
-        : dice < 90
+        : dice < 900
         ? new LeaveRoom({ roomId, userId: yield* user })
-        : dice < 92
+        : dice < 903
         ? new CloseRoom({ roomId })
         : new ReadRoom({ roomId })
       return Either.right({ request, rollback })
