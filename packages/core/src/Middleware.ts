@@ -195,7 +195,7 @@ export const make = <Self = never>() =>
     readonly failure?: F | undefined
     readonly kinds?: ReadonlyArray<Kinds> | undefined
   } | undefined
-): TagClass<Self, Name, Provides, F, Kinds> => {
+): [Self] extends [never] ? MissingSelf : TagClass<Self, Name, Provides, F, Kinds> => {
   const tag = Context.Tag(`@effect-cqrs/core/Middleware/${name}`)<any, any>()
   const provides = options?.provides
   const statics = {
@@ -296,6 +296,8 @@ export const layerGlobal = <const M extends ReadonlyArray<Any>>(
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
+
+type MissingSelf = `Missing \`Self\` generic - use \`class Self extends Middleware.make<Self>()("Name", { ... }) {}\``
 
 type NameOfError<E> = E extends { readonly _tag: infer Tag extends string } ? Tag : "an untagged error"
 
