@@ -30,11 +30,13 @@ export class CreateRoom extends Command.make<CreateRoom>()("CreateRoom", {
   middleware: [Transaction.Transactional]
 }) {}
 
+// #region request
 export class JoinRoom extends Command.make<JoinRoom>()("JoinRoom", {
   payload: { roomId: RoomId, userId: UserId },
   failure: Schema.Union(RoomNotFound, RoomIsClosed, RoomFull, AlreadyInRoom),
   middleware: [Transaction.Transactional]
 }) {}
+// #endregion request
 
 export class LeaveRoom extends Command.make<LeaveRoom>()("LeaveRoom", {
   payload: { roomId: RoomId, userId: UserId },
@@ -65,6 +67,7 @@ export class ReadRoom extends Query.make<ReadRoom>()("ReadRoom", {
 
 // ── What can have happened ──────────────────────────────────────────────────────────────────────────────────────────
 
+// #region events
 /** Stays in this process. */
 export class UserJoined extends Event.domain<UserJoined>()("UserJoined", { roomId: RoomId, userId: UserId }) {}
 
@@ -81,3 +84,4 @@ export class RoomChanged extends Event.ecst<RoomChanged>()("meeting_room_changed
   payload: RoomView.fields,
   key: (event) => event.roomId
 }) {}
+// #endregion events

@@ -12,6 +12,7 @@ const announce = Effect.fnUntraced(function*(event: Domain.RoomChanged | Domain.
   yield* ledger.committed({ eventId, event: event._tag, roomId: event.roomId, version: event.version })
 })
 
+// #region handler
 export const JoinRoomHandler = Handler.layer(
   Domain.JoinRoom,
   Effect.gen(function*() {
@@ -25,7 +26,9 @@ export const JoinRoomHandler = Handler.layer(
     })
   })
 )
+// #endregion handler
 
+// #region group
 /** The others at once: a handler that is missing here does not compile. */
 export const OtherHandlers = RequestGroup.make(
   Domain.CreateRoom,
@@ -52,8 +55,11 @@ export const OtherHandlers = RequestGroup.make(
     ReadRoom: ({ roomId }) => rooms.read(roomId)
   }
 }))
+// #endregion group
 
+// #region subscriber
 /** A domain event's handler: in this process, after the commit. */
 export const Greeter = Subscribers.layer(Domain.UserJoined, {
   greet: ({ roomId, userId }) => Effect.logDebug(`${userId} joined ${roomId}`)
 })
+// #endregion subscriber

@@ -15,10 +15,12 @@ const Database = (filename: string) =>
     Effect.flatMap(SqlClient.SqlClient, (sql) => sql`pragma synchronous = normal`)
   ).pipe(Layer.provideMerge(SqliteClient.layer({ filename })))
 
+// #region bootstrap
 const Infrastructure = Bootstrap.layer({
   storage: SqlStorage.layer({ migrate: true }),
   serialization: { source: "/meeting-rooms" }
 })
+// #endregion bootstrap
 
 export const Program = (filename: string) =>
   Layer.mergeAll(

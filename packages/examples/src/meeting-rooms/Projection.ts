@@ -23,12 +23,14 @@ const Handlers = Subscribers.layer(
   })
 )
 
+// #region consumer
 /** Keeps a copy of the rooms' state: each event once, by the inbox. */
 export const Projection = Consumer.layer({
   group: "room-views",
   events: [RoomChanged],
   inbox: true
 }).pipe(Layer.provide(Handlers))
+// #endregion consumer
 
 const Auditors = Effect.gen(function*() {
   const ledger = yield* Ledger
