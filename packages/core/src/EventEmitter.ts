@@ -189,7 +189,7 @@ const base = (name: string, fiber: AnyFiber, policy: PolicyOptions) => {
     depth,
     maxDepth,
     attempt: handling?.attempt ?? never,
-    tooDeep: report(policy, tooDeep(name, maxDepth))
+    tooDeep: Effect.suspend(() => report(policy, tooDeep(name, maxDepth)))
   }
 }
 

@@ -247,7 +247,8 @@ const makeEngine = (options: Options) =>
       Effect.gen(function*() {
         const attempts = (previous?.attempts ?? 0) + 1
         const delay = yield* backoffAfter(backoff, attempts)
-        return { until: (yield* Clock.currentTimeMillis) + Duration.toMillis(delay), attempts }
+        // whole milliseconds, as the clock has them: a fraction left over would be waited for again and again
+        return { until: (yield* Clock.currentTimeMillis) + Math.ceil(Duration.toMillis(delay)), attempts }
       })
 
     const exhaustedOf = (entry: Entry) =>
@@ -322,14 +323,21 @@ const makeEngine = (options: Options) =>
           yield* logDead(entry, dead)
         }
         const out = new Map<string, string>()
+        /** Keys with an entry that was not delivered: what the broker held back behind it says nothing of the topic. */
+        const held = new Set<string>()
         let brokerOut: string | undefined
         for (let i = 0; i < entries.length; i++) {
           const entry = entries[i]!
           const outcome = outcomes[i] ?? Outcome.Retriable({ scope: "broker", reason: "The broker gave no answer" })
+          const lane = entry.message.key === undefined
+            ? undefined
+            : JSON.stringify([entry.message.topic, entry.message.key])
+          const isHeld = lane !== undefined && held.has(lane)
+          if (lane !== undefined && outcome._tag !== "Delivered") held.add(lane)
           if (outcome._tag === "Retriable") {
             progress.retriable += 1
             if (outcome.scope === "broker") brokerOut ??= outcome.reason
-            else if (!out.has(entry.message.topic)) out.set(entry.message.topic, outcome.reason)
+            else if (!isHeld && !out.has(entry.message.topic)) out.set(entry.message.topic, outcome.reason)
             continue
           }
           const decided = Delivery.settlement(entry, outcome, yield* rejectionOf(entry, outcome))
@@ -370,7 +378,12 @@ const makeEngine = (options: Options) =>
         const holding = yield* restore(membership.holding)
         const except = [...destinations].flatMap(([topic, suspension]) => suspension.until > now ? [topic] : [])
         const entries = yield* restore(storage.read({ buckets: holding.buckets, limit, maxBytes, except }))
-        if (entries.length === 0) return nothing
+        if (entries.length === 0) {
+          // nothing is left to try again with
+          brokerSuspension = undefined
+          for (const [topic, suspension] of destinations) if (suspension.until <= now) destinations.delete(topic)
+          return nothing
+        }
         // the lease may have run out while the storage took its time: then somebody else publishes these
         if ((yield* Clock.currentTimeMillis) >= holding.trustedUntil) return nothing
         const { held, publishable } = apart(entries)
@@ -387,13 +400,24 @@ const makeEngine = (options: Options) =>
 
     const tick = Effect.withTracerEnabled(turn.withPermits(1)(step), false)
 
+    /** Whether another step may find something: behind a destination that is out, others may be waiting. */
+    const goesOn = (progress: Progress): Effect.Effect<boolean> =>
+      Effect.map(Clock.currentTimeMillis, (now) =>
+        moved(progress) || (progress.retriable > 0 && brokerSuspension === undefined &&
+          [...destinations.values()].some((suspension) => suspension.until > now)))
+
     const drain: Effect.Effect<Progress, StorageError> = Effect.iterate(
       { total: nothing, more: true },
       {
-        while: ({ more }) => more,
-        body: ({ total }) => Effect.map(tick, (progress) => ({ total: add(total, progress), more: moved(progress) }))
+        while: ({ more }) =>
+          more,
+        body: ({ total }) =>
+          Effect.flatMap(tick, (progress) =>
+            Effect.map(goesOn(progress), (more) => ({ total: add(total, progress), more })))
       }
-    ).pipe(Effect.map(({ total }) => total))
+    ).pipe(Effect.map(({ total }) =>
+      total
+    ))
 
     /** Until when there is no point in another step; nothing but a poll is due if nobody is suspended. */
     const pause = Effect.map(Clock.currentTimeMillis, (now) => {
@@ -410,7 +434,7 @@ const makeEngine = (options: Options) =>
         const version = yield* storage.arrivals.version
         const progress = yield* tick
         failures = 0
-        if (moved(progress)) return
+        if (yield* goesOn(progress)) return
         const { millis, wakes } = yield* pause
         const sleep = Effect.sleep(millis)
         yield* Effect.raceFirst(wakes ? Effect.raceFirst(sleep, storage.arrivals.waitPast(version)) : sleep, stopping)

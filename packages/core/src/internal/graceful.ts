@@ -23,7 +23,8 @@ export const forkGracefully = <R>(
       Effect.zipRight(
         Deferred.succeed(stop, undefined),
         Effect.zipRight(
-          Effect.timeoutOption(Effect.disconnect(Effect.interruptible(Fiber.await(fiber))), grace),
+          // finalizers are uninterruptible: the wait has to give way to the timeout
+          Effect.timeoutOption(Effect.interruptible(Fiber.await(fiber)), grace),
           Fiber.interrupt(fiber)
         )
       )

@@ -63,13 +63,16 @@ export class Handling implements Origin {
     this.id = id
   }
 
-  causationId = (fiber: AnyFiber): string => {
+  causationId(fiber: AnyFiber): string {
     if (typeof this.id === "object") return this.id.causationId(fiber)!
     const id = this.id ?? newId(fiber)
     this.id = id
     return id
   }
-  correlationId = (fiber: AnyFiber): string => this.parent?.correlationId(fiber) ?? this.causationId(fiber)
+
+  correlationId(fiber: AnyFiber): string {
+    return this.parent?.correlationId(fiber) ?? this.causationId(fiber)
+  }
 }
 
 export const currentHandling = (fiber: AnyFiber): Handling | undefined => {
@@ -84,7 +87,7 @@ export const handle = <A, E, R, R2>(
   dispatch: (emissions: ReadonlyArray<Emission>) => Effect.Effect<void, never, R2>
 ): Effect.Effect<A, E, R | R2> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.matchCauseEffect(Effect.locally(restore(effect), currentOrigin, handling), {
+    Effect.matchCauseEffect(locally(restore(effect), handling), {
       onFailure: (cause) => {
         handling.state = "failed"
         // its own are dropped; others' stand, which waited behind its own after the commit of its transaction
@@ -102,6 +105,19 @@ export const handle = <A, E, R, R2>(
       }
     })
   )
+
+/** `Effect.locally` for a region that cannot be interrupted, where nothing can skip the setting back. */
+const locally = <A, E, R>(effect: Effect.Effect<A, E, R>, handling: Handling): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime((fiber) => {
+    const back = FiberRef.set(currentOrigin, fiber.getFiberRef(currentOrigin))
+    return Effect.zipRight(
+      FiberRef.set(currentOrigin, handling),
+      Effect.matchCauseEffect(effect, {
+        onFailure: (cause) => Effect.zipRight(back, Effect.failCause(cause)),
+        onSuccess: (value) => Effect.as(back, value)
+      })
+    )
+  })
 
 /** One attempt of a handler, inside its middleware. */
 export const attempting = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -33,7 +33,9 @@ export const makeMemoryStorage = (
     let last = 0n
 
     const remove = (sequences: ReadonlyArray<bigint>, apply: (row: Row) => void): number => {
-      const found = sequences.map((sequence) => rows.get(sequence)).filter((row) => row?.dead !== undefined)
+      const found = [...new Set(sequences)].map((sequence) => rows.get(sequence)).filter((row) =>
+        row?.dead !== undefined
+      )
       for (const row of found) apply(row!)
       return found.length
     }
