@@ -6,6 +6,13 @@
 export * as Endpoint from "./Endpoint.ts"
 
 /**
+ * The promises of the outbox storage, as a suite that every storage runs.
+ *
+ * @since 0.1.0
+ */
+export * as OutboxStorageSuite from "./OutboxStorageSuite.ts"
+
+/**
  * What the conformance suites have in common: the test runner they are handed, and features that an adapter lacks.
  *
  * @since 0.1.0

@@ -117,7 +117,7 @@ export const sqlite: Dialect = {
       `and b.sequence < o.sequence and ${blocks("b")}) order by o.sequence limit ?`,
     rows: (names) =>
       `select ${columns} from ${names.outbox} where sequence in ${sequences} order by ${names.outbox}.sequence`,
-    remove: (names) => `delete from ${names.outbox} where sequence in ${sequences}`,
+    remove: (names) => `delete from ${names.outbox} where sequence in ${sequences} and dead_at is null`,
     defer: (names) =>
       `update ${names.outbox} set attempts = ?, available_at = ${now} + ?, last_error = ? ` +
       "where sequence = cast(? as integer) and dead_at is null",

@@ -1,0 +1,51 @@
+import type { Message } from "@effect-cqrs/core/Message"
+import * as assert from "node:assert"
+
+let count = 0
+
+/** A message with an id of its own; what is not given does not matter. */
+export const messageOf = (given: Partial<Message> = {}): Message => ({
+  id: `message-${++count}`,
+  name: "suite_event",
+  kind: "notification",
+  version: 1,
+  topic: "suite",
+  key: "key",
+  source: "/suite",
+  time: 1_700_000_000_000,
+  correlationId: "correlation",
+  causationId: undefined,
+  traceparent: undefined,
+  sequence: undefined,
+  contentType: "application/json",
+  contentEncoding: "identity",
+  headers: {},
+  payload: new TextEncoder().encode("{}"),
+  ...given
+})
+
+/** Text that is easily harmed on its way: quotes, escapes, combining marks, right-to-left, characters of four bytes. */
+export const texts: ReadonlyArray<string> = [
+  "plain",
+  "O'Reilly \"quoted\" `back` \\ % _ ; -- /* */ $1 ?",
+  "größe é e\u0301 ﬁ ß İ ı",
+  "日本語 한국어 العربية עברית ไทย",
+  "\u{1F600}\u{1F468}\u200D\u{1F469}\u200D\u{1F467} \u{20000} \u{10FFFD}",
+  " spaces around ",
+  "x".repeat(200)
+]
+
+/** The same message, with payloads compared as bytes. */
+export const assertMessage = (actual: Message, expected: Message): void => {
+  const { payload, ...rest } = actual
+  const { payload: expectedPayload, ...expectedRest } = expected
+  assert.deepStrictEqual(rest, expectedRest)
+  assert.ok(payload instanceof Uint8Array, "the payload is a Uint8Array")
+  const at = payload.findIndex((byte, index) => byte !== expectedPayload[index])
+  if (payload.length !== expectedPayload.length || at >= 0) {
+    assert.fail(
+      `the payload of ${expected.id} has ${payload.length} bytes in place of ${expectedPayload.length}` +
+        (at >= 0 ? `, and differs from byte ${at}` : "")
+    )
+  }
+}
