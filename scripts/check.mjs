@@ -30,7 +30,7 @@ const effectDiagnostics = [
 ]
 const eslint = [...bin("eslint"), "--max-warnings", "0", "--cache", "--cache-location", ".cache/eslint"]
 const tstyche = [...bin("tstyche"), "--config", "tstyche.json"]
-const tsc = [...bin("typescript", "tsc"), "-p", "tsconfig.json"]
+const tsc = [...bin("typescript", "tsc"), "-p", "packages/tsconfig.json"]
 
 const vitestReport = (name) => path.join(root, ".cache", `vitest-${name}.json`)
 const vitest = (name, projects, files) => [
@@ -78,7 +78,7 @@ const steps = [
   },
   {
     name: "lint:effects",
-    command: [...effectDiagnostics, "--project", "tsconfig.json"],
+    command: [...effectDiagnostics, "--project", "packages/tsconfig.json"],
     // Some seconds a file, and no quicker for several than for all of them.
     changed: (files) => {
       const [file, ...others] = files.filter(isTyped)
