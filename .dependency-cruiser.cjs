@@ -61,8 +61,9 @@ module.exports = {
     },
     {
       name: "resolvable",
+      comment: "A type test may prove that something cannot be imported.",
       severity: "error",
-      from: {},
+      from: { pathNot: "^packages/[^/]+/test/types/" },
       to: { couldNotResolve: true }
     }
   ],

@@ -47,7 +47,7 @@ const nameTaken = (event: Definition, handler: string): HandlerError =>
     message: `Two subscribers of ${event.eventName} are named ${handler}: rename one of them`
   })
 
-export const registryTag = (event: Definition) => Context.GenericTag<Registry>(event.subscribersKey)
+const registryTag = (event: Definition) => Context.GenericTag<Registry>(event.subscribersKey)
 
 const registries = new WeakMap<object, Layer.Layer<Registry>>()
 

@@ -52,7 +52,7 @@ export interface Names {
   readonly migrations: string
 }
 
-export interface OutboxStatements {
+interface OutboxStatements {
   /** Parameters: id, name, topic, partition key, bucket, attributes, headers, encoding, correlation, causation, payload. */
   readonly insert: (names: Names) => string
   /**
