@@ -7,9 +7,11 @@ import * as Context from "effect/Context"
 import type * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { type OpenTransaction, transactionTag } from "./internal/transaction.ts"
 import type { StorageError } from "./OutboxStorage.ts"
 import * as Transaction from "./Transaction.ts"
 import type { Transactor } from "./Transactor.ts"
+import * as Wake from "./Wake.ts"
 
 /**
  * What is remembered: that this handler of this consumer has handled this message of this source.
@@ -85,16 +87,32 @@ export const process = <A, E, R>(
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory: Layer.Layer<InboxStorage> = Layer.sync(InboxStorage, () => {
-  const keys = new Set<string>()
-  return {
-    register: (key) => {
-      const name = JSON.stringify([key.consumer, key.handler, key.source, key.messageId])
-      return Effect.suspend(() => {
-        if (keys.has(name)) return Effect.succeed(false)
-        keys.add(name)
-        return Effect.as(Transaction.afterRollback(Effect.sync(() => keys.delete(name))), true)
-      })
+export const layerMemory: Layer.Layer<InboxStorage> = Layer.effect(
+  InboxStorage,
+  Effect.map(Wake.make, (ended) => {
+    /** Keys with the transaction that registers them, while it is open. */
+    const keys = new Map<string, unknown>()
+    return {
+      register: (key) => {
+        const name = JSON.stringify([key.consumer, key.handler, key.source, key.messageId])
+        const add = ({ journal }: OpenTransaction) => {
+          keys.set(name, journal)
+          const committed = Effect.zipRight(Effect.sync(() => keys.set(name, undefined)), ended.signal)
+          const rolledBack = Effect.zipRight(Effect.sync(() => keys.delete(name)), ended.signal)
+          return Effect.zipRight(Transaction.afterRollback(rolledBack), Transaction.afterCommit(committed))
+        }
+        const attempt: ReturnType<Context.Tag.Service<InboxStorage>["register"]> = Effect.flatMap(
+          Effect.zip(transactionTag, ended.version),
+          ([open, version]) => {
+            if (!keys.has(name)) return Effect.as(Effect.uninterruptible(add(open)), true)
+            const holder = keys.get(name)
+            return holder === undefined || holder === open.journal
+              ? Effect.succeed(false)
+              : Effect.zipRight(ended.waitPast(version), attempt)
+          }
+        )
+        return attempt
+      }
     }
-  }
-})
+  })
+)

@@ -6,6 +6,13 @@
 export * as Endpoint from "./Endpoint.ts"
 
 /**
+ * The promises of the inbox, as a suite that every inbox storage runs.
+ *
+ * @since 0.1.0
+ */
+export * as InboxSuite from "./InboxSuite.ts"
+
+/**
  * The promises of the outbox storage, as a suite that every storage runs.
  *
  * @since 0.1.0
