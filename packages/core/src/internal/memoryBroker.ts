@@ -1,7 +1,6 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import type { Broker, Delivery, Outcome } from "../Broker.ts"
 import type { Message } from "../Message.ts"
@@ -21,9 +20,35 @@ interface Group {
   readonly topics: Set<string>
   readonly lanes: Map<string, Lane>
   /** Lanes with a message to hand out and none out. */
-  readonly ready: Queue.Queue<Lane>
+  readonly ready: Set<Lane>
+  /** Those who wait for one. All of them are woken: one that is being interrupted wakes nobody else. */
+  readonly waiting: Set<() => void>
   unsettled: number
 }
+
+const makeReady = (group: Group, lane: Lane): void => {
+  group.ready.add(lane)
+  const waiting = [...group.waiting]
+  group.waiting.clear()
+  for (const wake of waiting) wake()
+}
+
+const untilReady = (group: Group): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    const wake = () => resume(Effect.void)
+    if (group.ready.size > 0) return wake()
+    group.waiting.add(wake)
+    return Effect.sync(() => group.waiting.delete(wake))
+  })
+
+/** Waits and then takes, in two steps: an interruption of the wait has nothing in hand that could be lost. */
+const takeReady = (group: Group, restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>): Effect.Effect<Lane> =>
+  Effect.suspend(() => {
+    const [lane] = group.ready
+    if (lane === undefined) return Effect.zipRight(restore(untilReady(group)), takeReady(group, restore))
+    group.ready.delete(lane)
+    return Effect.succeed(lane)
+  })
 
 const delivered: Outcome = { _tag: "Delivered" }
 
@@ -51,7 +76,7 @@ export const makeMemory = (
         if (lane === undefined) group.lanes.set(name, lane = { name, messages: [] })
         lane.messages.push({ message, redeliveries: 0 })
         group.unsettled += 1
-        if (lane.messages.length === 1) group.ready.unsafeOffer(lane)
+        if (lane.messages.length === 1) makeReady(group, lane)
       }
       return delivered
     }
@@ -65,7 +90,7 @@ export const makeMemory = (
         lane.messages[0] = { message: first.message, redeliveries: first.redeliveries + 1 }
       }
       if (lane.messages.length === 0) group.lanes.delete(lane.name)
-      else group.ready.unsafeOffer(lane)
+      else makeReady(group, lane)
     }
 
     return {
@@ -87,19 +112,24 @@ export const makeMemory = (
           })
         }),
       consume: (subscription) =>
-        Effect.map(Queue.unbounded<Lane>(), (ready) => {
+        Effect.sync(() => {
           let group = groups.get(subscription.group)
           if (group === undefined) {
-            groups.set(subscription.group, group = { topics: new Set(), lanes: new Map(), ready, unsettled: 0 })
+            groups.set(
+              subscription.group,
+              group = { topics: new Set(), lanes: new Map(), ready: new Set(), waiting: new Set(), unsettled: 0 }
+            )
           }
           for (const topic of subscription.topics) group.topics.add(topic)
           const joined = group
           return {
             take: Effect.uninterruptibleMask((restore) =>
-              Effect.flatMap(restore(Queue.take(joined.ready)), (lane) =>
+              Effect.flatMap(takeReady(joined, restore), (lane) =>
                 Effect.as(
-                  Effect.flatMap(Effect.scope, (scope) =>
-                    Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => settle(joined, lane, exit)))),
+                  Effect.flatMap(
+                    Effect.scope,
+                    (scope) => Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => settle(joined, lane, exit)))
+                  ),
                   lane.messages[0]!
                 ))
             )
