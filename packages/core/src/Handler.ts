@@ -77,6 +77,8 @@ export type Check<Req extends Request.Any, E, R> = [Problem<Req, E, R>] extends 
  *   caller has: the caller's database never replaces the handler's own. Scope, an open transaction and the parent span
  *   are the caller's.
  * - It may fail only with the request's declared failure and with the failures of the request's middleware.
+ * - The parameter needs no type, except behind a pipe (`Meetings.pipe(Effect.map(…))`), where TypeScript finds none: an
+ *   arrow is refused there, and the parameter of a generator would be `any`. Use `Effect.gen` or `Effect.map(Meetings, …)`.
  *
  * Two layers that implement one request, or two requests of one id, fail when the layers are built, with a sentence
  * that names them. The same layer used in several places is built once.
