@@ -50,6 +50,8 @@ const takeReady = (group: Group, restore: <A>(effect: Effect.Effect<A>) => Effec
     return Effect.succeed(lane)
   })
 
+const left = Exit.fail("The member has left its group")
+
 const delivered: Outcome = { _tag: "Delivered" }
 
 const full = (group: string, capacity: number): Outcome => ({
@@ -112,7 +114,7 @@ export const makeMemory = (
           })
         }),
       consume: (subscription) =>
-        Effect.sync(() => {
+        Effect.flatMap(Effect.scope, (membership) => {
           let group = groups.get(subscription.group)
           if (group === undefined) {
             groups.set(
@@ -122,18 +124,31 @@ export const makeMemory = (
           }
           for (const topic of subscription.topics) group.topics.add(topic)
           const joined = group
-          return {
-            take: Effect.uninterruptibleMask((restore) =>
-              Effect.flatMap(takeReady(joined, restore), (lane) =>
-                Effect.as(
-                  Effect.flatMap(
-                    Effect.scope,
-                    (scope) => Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => settle(joined, lane, exit)))
-                  ),
-                  lane.messages[0]!
-                ))
-            )
-          }
+          const out = new Set<(exit: Exit.Exit<unknown, unknown>) => void>()
+          const take = Effect.uninterruptibleMask((restore) =>
+            Effect.flatMap(takeReady(joined, restore), (lane) => {
+              const end = (exit: Exit.Exit<unknown, unknown>) => {
+                if (out.delete(end)) settle(joined, lane, exit)
+              }
+              out.add(end)
+              return Effect.as(
+                Effect.flatMap(
+                  Effect.scope,
+                  (scope) => Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => end(exit)))
+                ),
+                lane.messages[0]!
+              )
+            })
+          )
+          return Effect.as(
+            Scope.addFinalizer(
+              membership,
+              Effect.sync(() => {
+                for (const end of [...out]) end(left)
+              })
+            ),
+            { take }
+          )
         })
     }
   })
