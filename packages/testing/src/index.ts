@@ -1,4 +1,11 @@
 /**
+ * The promises of brokers, as a suite that every adapter runs.
+ *
+ * @since 0.1.0
+ */
+export * as BrokerSuite from "./BrokerSuite.ts"
+
+/**
  * Tests that need a real server: they run where its endpoint is known, show as skipped where it is not, and fail in CI.
  *
  * @since 0.1.0

@@ -1,0 +1,17 @@
+import { Broker } from "@effect-cqrs/core"
+import { BrokerSuite, Suite } from "@effect-cqrs/testing"
+import { describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+
+BrokerSuite.suite("memory", {
+  describe,
+  it,
+  layer: () => Broker.layerMemory(),
+  topic: Effect.succeed,
+  ordered: true,
+  countsRedeliveries: true,
+  capacity: (_name, capacity) => Broker.layerMemory({ capacity }),
+  restart: Suite.unsupported("it forgets everything with the process"),
+  largestPayload: 1024 * 1024,
+  quiet: "30 millis"
+})
