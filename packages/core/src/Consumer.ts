@@ -12,7 +12,7 @@ import { unsafeCoerce } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import { Broker, type BrokerError, type Delivery } from "./Broker.ts"
+import { Broker, BrokerError, type Delivery } from "./Broker.ts"
 import type * as Event from "./Event.ts"
 import * as EventMediator from "./EventMediator.ts"
 import * as Inbox from "./Inbox.ts"
@@ -94,44 +94,59 @@ export const layer = <
   | (UsesInbox extends true ? Transactor | Inbox.InboxStorage : never)
 > =>
   unsafeCoerce(Layer.scopedDiscard(Effect.gen(function*() {
+    const concurrency = options.concurrency ?? 1
+    if (!(Number.isSafeInteger(concurrency) && concurrency > 0)) {
+      return yield* new BrokerError({
+        reason: "Configuration",
+        message: `The concurrency of the consumer ${options.group} is ${concurrency}: it must be a whole number above 0`
+      })
+    }
     const broker = yield* Broker
     const mediator = yield* EventMediator.make(options.events)
     const source = yield* broker.consume({ topics: mediator.topics, group: options.group })
     const around = options.inbox === true ? yield* once(options.group) : undefined
     const handle = handling(options, broker, mediator, around)
+    let stopped = false
     const loop = (stopping: Effect.Effect<void>): Effect.Effect<void> => {
-      let stopped = false
       const next = Effect.scoped(Effect.flatMap(
         Effect.raceFirst(Effect.asSome(source.take), Effect.as(stopping, Option.none<Delivery>())),
         Option.match({
-          onNone: () => Effect.sync(() => stopped = true),
+          // a failure: a message that was taken in this very moment is handed out again
+          onNone: () => Effect.fail(stop),
           onSome: ({ message }) => handle(message)
         })
       ))
-      const persistent = Effect.retry(
-        Effect.tapErrorCause(next, (cause) =>
-          Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logWarning("A consumer cannot take messages", cause)),
-        outage
-      ).pipe(Effect.orDie)
+      const persistent = Effect.sandbox(next).pipe(
+        Effect.tapError((cause) =>
+          isStop(cause) ? Effect.void : Effect.logWarning("A consumer cannot take messages", cause)
+        ),
+        Effect.retry({ schedule: outage, while: (cause) => !isStop(cause) }),
+        Effect.ignore
+      )
       return Effect.asVoid(Effect.whileLoop({
-        while: () =>
-          !stopped,
-        body: () =>
-          persistent,
+        while: () => !stopped,
+        body: () => persistent,
         step: () => {}
       }))
     }
     yield* forkGracefully((stopping) =>
-      Effect.forEach(Array.from({ length: options.concurrency ?? 1 }), () =>
-        loop(stopping), {
-        concurrency: "unbounded",
-        discard: true
-      }), options.grace ?? Duration.seconds(10))
+      Effect.zipRight(
+        Effect.fork(Effect.zipRight(stopping, Effect.sync(() => stopped = true))),
+        Effect.forEach(Array.from({ length: concurrency }), () => loop(stopping), {
+          concurrency: "unbounded",
+          discard: true
+        })
+      ), options.grace ?? Duration.seconds(10))
   })))
 
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
+
+/** Not an error: why a loop ends. */
+const stop = Symbol("stop")
+
+const isStop = (cause: Cause.Cause<unknown>): boolean => Option.contains(Cause.failureOption(cause), stop)
 
 type Around = (message: Message) => (options: {
   readonly handler: string
@@ -186,8 +201,6 @@ const handling = (
           Exit.isFailure(exit) ? [{ handler, cause: exit.cause }] : []
         )
         if (failed.length === 0) return
-        const interrupted = failed.find(({ cause }) => Cause.isInterruptedOnly(cause))
-        if (interrupted !== undefined) return yield* Effect.interrupt
         only = new Set(failed.map(({ handler }) => handler))
         yield* Effect.logWarning(
           `Handlers of ${message.name} failed: ${[...only].join(", ")}`,
@@ -213,10 +226,14 @@ const handling = (
 const holdUntilPublished = (broker: Context.Tag.Service<Broker>, message: Message): Effect.Effect<void> => {
   const attempt = (attempts: number): Effect.Effect<void> =>
     Effect.flatMap(
-      broker.publish([message]),
+      Effect.catchAllDefect(
+        broker.publish([message]),
+        (defect) => Effect.as(Effect.logError("The broker adapter died", Cause.die(defect)), [])
+      ),
       ([outcome]) =>
         outcome?._tag === "Delivered" ? Effect.void : Effect.logError(
-          `A dead letter cannot be published to ${message.topic} and its message is held: ${outcome?.reason}`
+          `A dead letter cannot be published to ${message.topic} and its message is held: ` +
+            (outcome?.reason ?? "the broker gave no answer")
         ).pipe(
           Effect.zipRight(Effect.flatMap(backoffAfter(outage, attempts), Effect.sleep)),
           Effect.zipRight(Effect.suspend(() => attempt(attempts + 1)))
