@@ -49,11 +49,11 @@ export class CodecError extends Schema.TaggedError<CodecError>("@effect-cqrs/cor
 export const json: Codec = {
   contentType: "application/json",
   encode: (payload) =>
-    Effect.try({
-      try: () => encoder.encode(JSON.stringify(payload)),
-      // a bigint, or a circle; the text of the error would show the value
-      catch: () => new CodecError({ reason: "Unencodable", message: "The payload has no JSON form" })
-    }),
+    Effect.flatMap(
+      // undefined, or a function: no text
+      Effect.try({ try: (): string | undefined => JSON.stringify(payload), catch: unencodable }),
+      (text) => text === undefined ? Effect.fail(unencodable()) : Effect.succeed(encoder.encode(text))
+    ),
   decode: (bytes) =>
     Effect.try({
       try: () => JSON.parse(decoder.decode(bytes)),
@@ -64,6 +64,9 @@ export const json: Codec = {
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
+
+/** For a bigint, or a circle, too: the text of the error that is thrown would show the value. */
+const unencodable = () => new CodecError({ reason: "Unencodable", message: "The payload has no JSON form" })
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true })

@@ -119,16 +119,17 @@ function fromZlib<O>(
           new CompressorError({ reason: "Failed", message: `The payload could not be compressed (${encoding})` })
       }),
     decompress: (bytes, limit) =>
-      Effect.catchAll(
-        Effect.tryPromise({
-          // zlib refuses a limit of 0
-          try: () => decompress(bytes, { maxOutputLength: Math.max(limit, 1) }),
-          catch: (error) => (error as { readonly code?: unknown }).code
-        }),
-        (code) =>
+      Effect.tryPromise({
+        // zlib refuses a limit of 0
+        try: () => decompress(bytes, { maxOutputLength: Math.max(limit, 1) }),
+        catch: (error) => (error as { readonly code?: unknown }).code
+      }).pipe(
+        Effect.catchAll((code) =>
           code === "ERR_BUFFER_TOO_LARGE" ? tooLarge(encoding, limit) : Effect.fail(
             new CompressorError({ reason: "Corrupt", message: `The payload is not valid ${encoding}` })
           )
+        ),
+        Effect.flatMap((plain) => plain.length > limit ? tooLarge(encoding, limit) : Effect.succeed(plain))
       )
   }
 }
