@@ -270,8 +270,11 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
             headers: { tenant: "acme", empty: "" }
           })
           const bare = messageOf({ key: undefined, source: "", time: 0 })
-          yield* append([full, bare])
-          const [first, second] = yield* read()
+          const empty = messageOf({ key: "" })
+          yield* append([full, bare, empty])
+          const [first, second, third] = yield* read()
+          // the empty key is a key
+          assertMessage(third!.message, { ...empty, sequence: third!.sequence })
           assertMessage(first!.message, { ...full, sequence: first!.sequence })
           assertMessage(second!.message, { ...bare, sequence: second!.sequence })
         })
