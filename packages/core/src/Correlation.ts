@@ -23,7 +23,8 @@ export interface Ids {
 }
 
 /**
- * The ids that something caused right here would carry; none outside of a handler and of {@link provide}.
+ * The ids that something caused right here would carry; none outside of a handler and of {@link provide}. A handler that
+ * has no service at all, and so can cause nothing, has those of its caller.
  *
  * @since 0.1.0
  * @category accessors

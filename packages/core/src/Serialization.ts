@@ -42,7 +42,7 @@ export interface Options {
 
 /**
  * - `Invalid`: the event does not fit its own schema, or its partition key cannot be computed.
- * - `TooLarge`: its payload is over the limit.
+ * - `TooLarge`: its payload is over the limit, as stored or, when it is read, after decompression.
  * - `Undecodable`: the message is not what its event's schema, its content type or its encoding says.
  * - `UnknownEncoding`, `UnknownContentType`: this program was not given the compressor or codec to read it with.
  *
@@ -148,7 +148,9 @@ export const decode = <Ev extends Event.Integration>(
   Effect.flatMap(Serialization, (options) => {
     const compressor = [
       ...(options.compressors ?? Compressor.defaults),
-      ...(options.compressor === undefined ? [] : [options.compressor])
+      ...(options.compressor === undefined ? [] : [options.compressor]),
+      // small payloads are written as they are
+      Compressor.identity
     ].find((one) => one.encoding === message.contentEncoding)
     if (compressor === undefined) {
       return fail(
@@ -158,7 +160,7 @@ export const decode = <Ev extends Event.Integration>(
       )
     }
     const codec = [
-      options.codecs?.[message.topic] ?? Codec.json,
+      options.codecs?.[message.topic] ?? options.codec ?? Codec.json,
       options.codec ?? Codec.json,
       ...Object.values(options.codecs ?? {}),
       Codec.json
@@ -169,7 +171,12 @@ export const decode = <Ev extends Event.Integration>(
     const definition = event as unknown as Definition
     return compressor.decompress(message.payload, options.maxDecompressedBytes ?? defaultMaxDecompressedBytes).pipe(
       Effect.flatMap((bytes) => codec.decode(bytes, message)),
-      Effect.mapError((error) => new SerializationError({ reason: "Undecodable", message: error.message })),
+      Effect.mapError((error) =>
+        new SerializationError({
+          reason: error.reason === "TooLarge" ? "TooLarge" : "Undecodable",
+          message: error.message
+        })
+      ),
       Effect.flatMap((payload) => {
         const decoded = decodePayload(definition, payload)
         return decoded._tag === "Right"
@@ -218,4 +225,7 @@ const partitionKey = (
   )
 
 const traceparent = (span: Tracer.AnySpan | undefined): string | undefined =>
-  span === undefined ? undefined : `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
+  // a span of a tracer that is switched off has words for ids
+  span === undefined || !/^[0-9a-f]{32}$/.test(span.traceId)
+    ? undefined
+    : `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`

@@ -55,7 +55,8 @@ export const implement = (
 const makeEntry = (request: Definition, handler: HandlerFunction, context: Context.Context<any>): Entry => {
   const { id: name, kind, middleware } = request
   const wraps = middleware.map((one) => wrapOf(one, context))
-  const merge = merging(ownServices(context, middleware.flatMap((one) => one.provides)))
+  const own = ownServices(context, middleware.flatMap((one) => one.provides))
+  const merge = merging(own)
 
   const inner = (value: object, fiber: Fiber.RuntimeFiber<any, any>): Effect.Effect<any, any> => {
     const merged = merge(fiber.currentContext)
@@ -75,15 +76,16 @@ const makeEntry = (request: Definition, handler: HandlerFunction, context: Conte
       for (let i = wraps.length - 1; i >= 0; i--) effect = wraps[i]!(effect, call)
       for (let i = globals.length - 1; i >= 0; i--) effect = globals[i]!(effect, call)
     }
-    if (wraps.length === 0 && !canAnnounce(merged)) return effect
+    if (wraps.length === 0 && own.length === 0 && !canAnnounce(merged)) return effect
     return handle(new Handling(name, fiber.getFiberRef(currentOrigin), 0), effect, dispatchAll)
   }
   return { request, run }
 }
 
 /**
- * Whether a handler could cause anything: it can only where the services to do so are. Where it cannot, a call need not
- * keep track of who it is, which is most of what a call costs.
+ * Whether a handler without services of its own could cause anything: it can only where the services to do so are. Where
+ * it cannot, a call need not keep track of who it is, which is most of what a call costs. What a service of its own may
+ * send or announce, nobody knows.
  */
 const canAnnounce = (context: Context.Context<never>): boolean => {
   let can = announcing.get(context)
