@@ -6,13 +6,13 @@
 import * as Message from "@effect-cqrs/core/Message"
 import { bucketOf, type DeadLetter, type Entry, OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
 import * as Wake from "@effect-cqrs/core/Wake"
-import { SqlClient } from "@effect/sql/SqlClient"
+import { SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import { dialectOf, namesOf } from "./internal/dialect.ts"
+import { dialectOf, namesOf, patiently } from "./internal/dialect.ts"
 import { type Options, verify } from "./internal/tables.ts"
 
 /**
@@ -74,6 +74,20 @@ const make = (options: Options) =>
     const change = (statement: string, sequences: ReadonlyArray<bigint>) =>
       sequences.length === 0 ? Effect.succeed(0) : execute(statement, [list(sequences)])
 
+    /** All of it or nothing. The commit of sql.withTransaction would leave an open transaction behind if it failed. */
+    const whole = <A>(effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> =>
+      Effect.scoped(Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          const connection = yield* Effect.mapError(restore(sql.reserve), storageError)
+          yield* Effect.mapError(dialect.transaction.begin(connection, undefined), storageError)
+          const commit = Effect.mapError(dialect.transaction.commit(connection), ({ error }) => storageError(error))
+          return yield* restore(Effect.provideService(effect, TransactionConnection, [connection, 0])).pipe(
+            Effect.zipLeft(commit),
+            Effect.onError(() => Effect.ignore(dialect.transaction.rollback(connection)))
+          )
+        })
+      ))
+
     return OutboxStorage.of({
       buckets,
       arrivals,
@@ -126,15 +140,7 @@ const make = (options: Options) =>
             discard: true
           })
         )
-        if (others.length === 0) return Effect.as(all, true)
-        return sql.withTransaction(all).pipe(
-          Effect.mapError((error) => error._tag === "SqlError" ? storageError(error) : error),
-          // a commit that fails is a defect of sql.withTransaction
-          Effect.catchAllDefect((cause) =>
-            Effect.fail(new StorageError({ reason: "Unavailable", message: "The outbox could not be settled", cause }))
-          ),
-          Effect.as(true)
-        )
+        return Effect.as(patiently(dialect)(others.length === 0 ? all : whole(all)), true)
       },
       statistics: Effect.map(
         query<{ readonly pending: number; readonly dead: number; readonly age: number }>(
@@ -157,8 +163,10 @@ const make = (options: Options) =>
               policy: row.exhausted === "skip" ? "skip" : "halt"
             }))
         ),
-      redrive: (sequences) => Effect.zipLeft(change(statements.redrive(names), sequences), arrivals.signal),
-      discard: (sequences) => Effect.zipLeft(change(statements.discard(names), sequences), arrivals.signal)
+      redrive: (sequences) =>
+        Effect.zipLeft(patiently(dialect)(change(statements.redrive(names), sequences)), arrivals.signal),
+      discard: (sequences) =>
+        Effect.zipLeft(patiently(dialect)(change(statements.discard(names), sequences)), arrivals.signal)
     })
   })
 

@@ -4,6 +4,7 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import { sqlite } from "./sqlite.ts"
 
 /** What one kind of database does in its own way. Everything that differs between databases is in here. */
@@ -37,6 +38,8 @@ export interface Dialect {
     /** How many rows a raw result says were written. */
     readonly written: (raw: unknown) => number
   }
+  /** Those of some tables that are there. Parameter: names as a JSON array. */
+  readonly existing: string
   readonly isMissingTable: (error: SqlError) => boolean
 }
 
@@ -79,6 +82,15 @@ interface OutboxStatements {
   readonly remember: (names: Names) => string
   readonly affected: (raw: unknown) => number
 }
+
+/**
+ * For a whole transaction, or a statement on its own: repeats what lost against another writer. A statement inside a
+ * transaction that is lost is refused the second time.
+ */
+export const patiently = (dialect: Dialect) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.retry(effect, Schedule.whileInput(patience, dialect.transaction.isConflict))
+
+const patience = Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurUpTo("5 seconds"))
 
 export const dialectOf = (sql: SqlClient): Effect.Effect<Dialect, StorageError> =>
   sql.onDialectOrElse({

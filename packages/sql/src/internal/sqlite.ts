@@ -143,5 +143,7 @@ export const sqlite: Dialect = {
       "on conflict do nothing",
     written: changes
   },
+  existing:
+    "select value as name from json_each(?) where lower(value) in (select lower(name) from sqlite_schema where type = 'table')",
   isMissingTable: (error) => /no such (table|column)/i.test(textOf(error))
 }

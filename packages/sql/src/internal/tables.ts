@@ -2,7 +2,7 @@ import { StorageError } from "@effect-cqrs/core/OutboxStorage"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import type { Dialect, Names } from "./dialect.ts"
+import { type Dialect, type Names, patiently } from "./dialect.ts"
 
 export interface Options {
   /** What the names of the tables begin with. Default `cqrs_`. */
@@ -14,6 +14,16 @@ export interface Options {
   readonly buckets?: number | undefined
 }
 
+const maxBuckets = 4096
+
+/** The last migration that was applied, or 0. */
+export const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError> =>
+  Effect.map(
+    sql.unsafe<{ readonly id: number | null }>(`select max(migration_id) as id from ${names.migrations}`)
+      .withoutTransform,
+    ([row]) => Number(row?.id ?? 0)
+  )
+
 /** Checks that the tables are there and of this version; answers with the number of buckets that is stored. */
 export const verify = (
   sql: SqlClient,
@@ -23,30 +33,32 @@ export const verify = (
 ): Effect.Effect<number, StorageError> =>
   Effect.gen(function*() {
     const wanted = options.buckets
-    if (wanted !== undefined && !(Number.isSafeInteger(wanted) && wanted > 0 && wanted <= 4096)) {
+    if (wanted !== undefined && !(Number.isSafeInteger(wanted) && wanted > 0 && wanted <= maxBuckets)) {
       return yield* new StorageError({
         reason: "Configuration",
-        message: `The outbox cannot have ${wanted} buckets: choose a whole number from 1 to 4096`
+        message: `The outbox cannot have ${wanted} buckets: choose a whole number from 1 to ${maxBuckets}`
       })
     }
     const expected = dialect.migrations(names).at(-1)!
-    const missing = (cause: SqlError) =>
-      dialect.isMissingTable(cause)
-        ? new StorageError({
+    const unavailable = (cause: SqlError) =>
+      new StorageError({ reason: "Unavailable", message: "The database did not answer", cause })
+    const query = <A extends object>(statement: string, params: ReadonlyArray<unknown> = []) =>
+      Effect.mapError(sql.unsafe<A>(statement, params).withoutTransform, unavailable)
+    const check = (tables: ReadonlyArray<string>) =>
+      Effect.flatMap(query<{ readonly name: string }>(dialect.existing, [JSON.stringify(tables)]), (found) => {
+        const missing = tables.filter((table) => !found.some(({ name }) => name === table))
+        return missing.length === 0 ? Effect.void : new StorageError({
           reason: "Schema",
-          message:
-            `The table ${names.migrations} is missing: run the migrations of @effect-cqrs/sql (Migrations.run), ` +
-            "or check the prefix",
-          cause
+          message: `The ${missing.length === 1 ? "table" : "tables"} ${missing.join(", ")} ` +
+            `${
+              missing.length === 1 ? "is" : "are"
+            } missing: run the migrations of @effect-cqrs/sql (Migrations.run), ` +
+            "or check the prefix"
         })
-        : new StorageError({ reason: "Unavailable", message: "The database did not answer", cause })
+      })
 
-    const [applied] = yield* Effect.mapError(
-      sql.unsafe<{ readonly id: number | null }>(`select max(migration_id) as id from ${names.migrations}`)
-        .withoutTransform,
-      missing
-    )
-    const version = applied?.id ?? 0
+    yield* check([names.migrations])
+    const version = yield* versionOf(sql, names).pipe(Effect.mapError(unavailable))
     if (version !== expected.id) {
       return yield* new StorageError({
         reason: "Schema",
@@ -57,16 +69,21 @@ export const verify = (
             `${expected.id}: update @effect-cqrs/sql`
       })
     }
-    yield* Effect.mapError(
-      sql.unsafe(dialect.outbox.remember(names), ["buckets", String(wanted ?? 64)]).raw,
-      missing
-    )
-    const [stored] = yield* Effect.mapError(
-      sql.unsafe<{ readonly value: string }>(`select value from ${names.settings} where name = 'buckets'`)
-        .withoutTransform,
-      missing
-    )
-    const buckets = Number(stored?.value)
+    yield* check([names.outbox, names.inbox, names.settings])
+    const stored = query<{ readonly value: string }>(`select value from ${names.settings} where name = 'buckets'`)
+    const remember = sql.unsafe(dialect.outbox.remember(names), ["buckets", String(wanted ?? 64)]).raw
+    const [setting] = yield* Effect.flatMap(stored, (rows) =>
+      rows.length > 0
+        ? Effect.succeed(rows)
+        : Effect.zipRight(Effect.mapError(patiently(dialect)(remember), unavailable), stored))
+    const buckets = Number(setting?.value)
+    if (!(Number.isSafeInteger(buckets) && buckets > 0 && buckets <= maxBuckets)) {
+      return yield* new StorageError({
+        reason: "Corrupt",
+        message: `The table ${names.settings} says that the outbox has ${JSON.stringify(setting?.value)} buckets: ` +
+          "restore the number it was created with"
+      })
+    }
     if (wanted !== undefined && wanted !== buckets) {
       return yield* new StorageError({
         reason: "Configuration",
