@@ -17,7 +17,7 @@ import type * as Event from "./Event.ts"
 import * as EventMediator from "./EventMediator.ts"
 import * as Inbox from "./Inbox.ts"
 import { forkGracefully } from "./internal/graceful.ts"
-import { backoffAfter, delayAfter } from "./internal/scheduleDelay.ts"
+import { backoffAfter, delayAfter, outage } from "./internal/scheduleDelay.ts"
 import type { Message } from "./Message.ts"
 import type * as Subscribers from "./Subscribers.ts"
 import { Transactor } from "./Transactor.ts"
@@ -152,8 +152,6 @@ type Around = (message: Message) => (options: {
   readonly handler: string
   readonly effect: Effect.Effect<unknown, unknown>
 }) => Effect.Effect<unknown, unknown>
-
-const outage = Schedule.jittered(Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")))
 
 const defaultRetry = Schedule.intersect(Schedule.exponential("100 millis"), Schedule.recurs(5))
 

@@ -20,7 +20,7 @@ import { Broker, Outcome } from "./Broker.ts"
 import { BucketOwner } from "./BucketOwner.ts"
 import * as Delivery from "./Delivery.ts"
 import { forkGracefully } from "./internal/graceful.ts"
-import { backoffAfter, delayAfter } from "./internal/scheduleDelay.ts"
+import { backoffAfter, delayAfter, outage } from "./internal/scheduleDelay.ts"
 import { type Entry, OutboxStorage, Settlement, type StorageError } from "./OutboxStorage.ts"
 
 /**
@@ -188,10 +188,6 @@ const moved = (progress: Progress): boolean => progress.delivered + progress.def
 
 const defaultRetry = Schedule.intersect(Schedule.exponential("1 second"), Schedule.recurs(8))
 
-const defaultBackoff = Schedule.jittered(
-  Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("10 seconds"))
-)
-
 const counters = {
   delivered: Metric.tagged(published, "outcome", "delivered"),
   deferred: Metric.tagged(published, "outcome", "deferred"),
@@ -235,7 +231,7 @@ const makeEngine = (options: Options) =>
     const limit = options.batchSize ?? 500
     const maxBytes = options.maxBatchBytes ?? 4 * 1024 * 1024
     const pollInterval = Duration.decode(options.pollInterval ?? Duration.seconds(1))
-    const backoff = options.backoff ?? defaultBackoff
+    const backoff = options.backoff ?? outage
     const turn = yield* Effect.makeSemaphore(1)
 
     let brokerSuspension: Suspension | undefined

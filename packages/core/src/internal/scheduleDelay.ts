@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Intervals from "effect/ScheduleIntervals"
 
@@ -39,3 +39,9 @@ export const backoffAfter = (
       : attempts <= 1 ?
       Effect.succeed(Duration.seconds(1))
       : backoffAfter(schedule, attempts - 1))
+
+/** The waits while something is out: from 100 milliseconds, doubling, up to 10 seconds, each shortened by up to a fifth. */
+export const outage: Schedule.Schedule<unknown> = Schedule.jitteredWith(
+  Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")),
+  { min: 0.8, max: 1 }
+)
