@@ -6,14 +6,15 @@
 import * as Message from "@effect-cqrs/core/Message"
 import { bucketOf, type DeadLetter, type Entry, OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
 import * as Wake from "@effect-cqrs/core/Wake"
-import { SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
+import { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import { dialectOf, namesOf, patiently } from "./internal/dialect.ts"
+import { dialectOf, namesOf } from "./internal/dialect.ts"
 import { type Options, verify } from "./internal/tables.ts"
+import { whole } from "./internal/whole.ts"
 
 /**
  * The outbox of the program's `SqlClient`. Its tables must be there (see `Migrations`): the layer fails with a sentence
@@ -31,7 +32,7 @@ export const layer = (options?: Options | undefined): Layer.Layer<OutboxStorage,
 
 interface Row {
   readonly sequence: string
-  readonly bucket: number
+  readonly bucket: number | bigint
   readonly id: string
   readonly name: string
   readonly topic: string
@@ -41,8 +42,8 @@ interface Row {
   readonly content_encoding: string
   readonly correlation_id: string
   readonly causation_id: string | null
-  readonly payload: Uint8Array | ArrayBuffer
-  readonly attempts: number
+  readonly payload: unknown
+  readonly attempts: unknown
   readonly last_error: string | null
   readonly exhausted: string | null
 }
@@ -74,19 +75,11 @@ const make = (options: Options) =>
     const change = (statement: string, sequences: ReadonlyArray<bigint>) =>
       sequences.length === 0 ? Effect.succeed(0) : execute(statement, [list(sequences)])
 
-    /** All of it or nothing. The commit of sql.withTransaction would leave an open transaction behind if it failed. */
-    const whole = <A>(effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> =>
-      Effect.scoped(Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function*() {
-          const connection = yield* Effect.mapError(restore(sql.reserve), storageError)
-          yield* Effect.mapError(dialect.transaction.begin(connection, undefined), storageError)
-          const commit = Effect.mapError(dialect.transaction.commit(connection), ({ error }) => storageError(error))
-          return yield* restore(Effect.provideService(effect, TransactionConnection, [connection, 0])).pipe(
-            Effect.zipLeft(commit),
-            Effect.onError(() => Effect.ignore(dialect.transaction.rollback(connection)))
-          )
-        })
-      ))
+    const together = <A>(effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> =>
+      Effect.mapError(
+        whole(sql, dialect)(effect),
+        (error) => error._tag === "SqlError" ? storageError(error) : error
+      )
 
     return OutboxStorage.of({
       buckets,
@@ -108,17 +101,20 @@ const make = (options: Options) =>
           ]), { discard: true }),
       read: ({ buckets: owned, except, limit, maxBytes }) =>
         Effect.gen(function*() {
-          const heads = yield* query<{ readonly sequence: string; readonly size: number }>(statements.heads(names), [
-            JSON.stringify(owned),
-            JSON.stringify(except),
-            limit
-          ])
+          const heads = yield* query<{ readonly sequence: string; readonly size: number | bigint }>(
+            statements.heads(names),
+            [
+              JSON.stringify(owned),
+              JSON.stringify(except),
+              limit
+            ]
+          )
           const chosen: Array<bigint> = []
           let bytes = 0
           for (const { sequence, size } of heads) {
             if (bytes >= maxBytes) break
             chosen.push(BigInt(sequence))
-            bytes += size
+            bytes += Number(size)
           }
           if (chosen.length === 0) return []
           return (yield* query<Row>(statements.rows(names), [list(chosen)])).map(entryOf)
@@ -140,17 +136,17 @@ const make = (options: Options) =>
             discard: true
           })
         )
-        return Effect.as(patiently(dialect)(others.length === 0 ? all : whole(all)), true)
+        return Effect.as(together(all), true)
       },
       statistics: Effect.map(
-        query<{ readonly pending: number; readonly dead: number; readonly age: number }>(
+        query<Record<"pending" | "dead" | "age", number | bigint>>(
           statements.statistics(names),
           []
         ),
         ([row]) => ({
-          pending: row!.pending,
-          dead: row!.dead,
-          oldestAge: Duration.micros(BigInt(Math.max(0, row!.age)))
+          pending: Number(row!.pending),
+          dead: Number(row!.dead),
+          oldestAge: Duration.micros(BigInt(Math.max(0, Number(row!.age))))
         })
       ),
       deadLetters: ({ limit, topic }) =>
@@ -163,10 +159,8 @@ const make = (options: Options) =>
               policy: row.exhausted === "skip" ? "skip" : "halt"
             }))
         ),
-      redrive: (sequences) =>
-        Effect.zipLeft(patiently(dialect)(change(statements.redrive(names), sequences)), arrivals.signal),
-      discard: (sequences) =>
-        Effect.zipLeft(patiently(dialect)(change(statements.discard(names), sequences)), arrivals.signal)
+      redrive: (sequences) => Effect.zipLeft(together(change(statements.redrive(names), sequences)), arrivals.signal),
+      discard: (sequences) => Effect.zipLeft(together(change(statements.discard(names), sequences)), arrivals.signal)
     })
   })
 
@@ -182,9 +176,15 @@ const strings = (json: string): Either.Either<Record<string, string>, void> =>
         : Either.left(undefined)
   )
 
+/** Drivers hand over binary values as one or the other. */
+const bytesOf = (value: unknown): Uint8Array | undefined =>
+  value instanceof Uint8Array ? value : value instanceof ArrayBuffer ? new Uint8Array(value) : undefined
+
 /** A row that somebody has changed by hand is an entry that says so. */
 const entryOf = (row: Row): Entry => {
-  const payload = row.payload instanceof Uint8Array ? row.payload : new Uint8Array(row.payload)
+  const bytes = bytesOf(row.payload)
+  const payload = bytes ?? new Uint8Array(0)
+  const attempts = Number(row.attempts)
   const sequence = BigInt(row.sequence)
   const attributes = strings(row.attributes)
   const headers = strings(row.headers)
@@ -204,11 +204,15 @@ const entryOf = (row: Row): Entry => {
     ? "The row's headers are not a JSON object of strings"
     : Either.isLeft(message)
     ? message.left.message
+    : bytes === undefined
+    ? "The row's payload is not binary"
+    : !Number.isSafeInteger(attempts)
+    ? "The row's attempts are not a whole number"
     : undefined
   return {
     sequence,
-    bucket: row.bucket,
-    attempts: row.attempts,
+    bucket: Number(row.bucket),
+    attempts: Number.isSafeInteger(attempts) ? attempts : 0,
     malformed,
     message: Either.getOrElse(message, () => ({
       id: row.id,

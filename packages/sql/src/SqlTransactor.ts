@@ -47,8 +47,13 @@ export const layer: Layer.Layer<Transactor, StorageError, SqlClient | OutboxStor
             })
           }
           const connection = yield* Effect.mapError(sql.reserve, unavailable)
+          const fate: Fate = { lost: undefined, isOpen: true }
+          // whatever happens: the next one would find this transaction open on its connection
+          yield* Effect.addFinalizer(() =>
+            fate.isOpen ? Effect.ignore(dialect.transaction.rollback(connection)) : Effect.void
+          )
           yield* Effect.mapError(dialect.transaction.begin(connection, isolation), unavailable)
-          return session(connection, dialect, storage)
+          return session(connection, dialect, storage, fate)
         })
     })
   })
@@ -61,16 +66,24 @@ export const layer: Layer.Layer<Transactor, StorageError, SqlClient | OutboxStor
 /** The connections that this library has put into a context. */
 const ours = new WeakSet<Connection>()
 
-const session = (connection: Connection, dialect: Dialect, storage: OutboxStorage["Type"]): Session => {
-  const fate: Fate = { lost: undefined }
+const session = (
+  connection: Connection,
+  dialect: Dialect,
+  storage: OutboxStorage["Type"],
+  fate: Fate
+): Session => {
   const run = (statement: string) =>
     Effect.mapError(
       Effect.suspend(() => Effect.asVoid(connection.executeUnprepared(statement, [], undefined))),
       (error) => fate.lost ?? new TransactionError({ reason: "Savepoint", message: "A savepoint failed", cause: error })
     )
-  const rollback = Effect.catchAll(dialect.transaction.rollback(connection), (error) =>
+  const ended = Effect.sync(() => fate.isOpen = false)
+  const rollback = Effect.matchEffect(dialect.transaction.rollback(connection), {
     // a transaction that is gone cannot be rolled back, and need not be
-    fate.lost === undefined ? Effect.logDebug("A transaction could not be rolled back", error) : Effect.void)
+    onFailure: (error) =>
+      fate.lost === undefined ? Effect.logDebug("A transaction could not be rolled back", error) : Effect.void,
+    onSuccess: () => ended
+  })
   const failed = (error: TransactionError) => Effect.zipRight(rollback, Effect.fail(error))
 
   return {
@@ -96,7 +109,7 @@ const session = (connection: Connection, dialect: Dialect, storage: OutboxStorag
           onSuccess: () =>
             Effect.matchEffect(dialect.transaction.commit(connection), {
               onFailure: (failure) => failed(notCommitted(failure)),
-              onSuccess: () => messages.length === 0 ? Effect.void : storage.arrivals.signal
+              onSuccess: () => Effect.zipRight(ended, messages.length === 0 ? Effect.void : storage.arrivals.signal)
             })
         })
       }),

@@ -4,7 +4,6 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import { sqlite } from "./sqlite.ts"
 
 /** What one kind of database does in its own way. Everything that differs between databases is in here. */
@@ -12,7 +11,7 @@ export interface Dialect {
   readonly transaction: {
     /**
      * Begins on a fresh connection, with a savepoint as a guard: a transaction that the server has rolled back by itself
-     * has lost it, so that `commit` notices.
+     * has lost it, so that `commit` notices. May be interrupted; `rollback` is called whatever came of it.
      */
     readonly begin: (
       connection: Connection,
@@ -82,15 +81,6 @@ interface OutboxStatements {
   readonly remember: (names: Names) => string
   readonly affected: (raw: unknown) => number
 }
-
-/**
- * For a whole transaction, or a statement on its own: repeats what lost against another writer. A statement inside a
- * transaction that is lost is refused the second time.
- */
-export const patiently = (dialect: Dialect) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.retry(effect, Schedule.whileInput(patience, dialect.transaction.isConflict))
-
-const patience = Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurUpTo("5 seconds"))
 
 export const dialectOf = (sql: SqlClient): Effect.Effect<Dialect, StorageError> =>
   sql.onDialectOrElse({

@@ -10,6 +10,8 @@ import type { Dialect } from "./dialect.ts"
 export interface Fate {
   /** Why it can no longer be committed. */
   lost: TransactionError | undefined
+  /** Whether it has been neither committed nor rolled back. */
+  isOpen: boolean
 }
 
 type Control =

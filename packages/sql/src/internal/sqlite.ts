@@ -47,16 +47,22 @@ const columns = "cast(sequence as text) as sequence, bucket, id, name, topic, pa
 
 export const sqlite: Dialect = {
   transaction: {
-    // IMMEDIATE: a transaction that reads first and then writes would otherwise fail at once when another one writes
+    // IMMEDIATE: a transaction that reads first and then writes would otherwise fail at once when another one writes.
+    // Prepared once: libsql counts a statement that was refused for a lock as running until the same one runs again, and
+    // sets no savepoint meanwhile ("SQL statements in progress")
     begin: (connection) =>
       Effect.zipRight(
-        Effect.retry(run(connection, "BEGIN IMMEDIATE"), patience),
+        Effect.retry(connection.execute("BEGIN IMMEDIATE", [], undefined), patience),
         run(connection, "SAVEPOINT cqrs_guard")
       ),
     commit: (connection) =>
       Effect.zipRight(
         Effect.mapError(run(connection, "RELEASE cqrs_guard"), (error) => ({ at: "guard" as const, error })),
-        Effect.mapError(run(connection, "COMMIT"), (error) => ({ at: "commit" as const, error }))
+        // where there is no WAL, a reader holds it up
+        Effect.mapError(
+          Effect.retry(connection.execute("COMMIT", [], undefined), patience),
+          (error) => ({ at: "commit" as const, error })
+        )
       ),
     rollback: (connection) => run(connection, "ROLLBACK"),
     // a transaction cannot begin inside another: if it can, the other is gone

@@ -2,7 +2,8 @@ import { StorageError } from "@effect-cqrs/core/OutboxStorage"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import { type Dialect, type Names, patiently } from "./dialect.ts"
+import type { Dialect, Names } from "./dialect.ts"
+import { whole } from "./whole.ts"
 
 export interface Options {
   /** What the names of the tables begin with. Default `cqrs_`. */
@@ -75,7 +76,7 @@ export const verify = (
     const [setting] = yield* Effect.flatMap(stored, (rows) =>
       rows.length > 0
         ? Effect.succeed(rows)
-        : Effect.zipRight(Effect.mapError(patiently(dialect)(remember), unavailable), stored))
+        : Effect.zipRight(Effect.mapError(whole(sql, dialect)(remember), unavailable), stored))
     const buckets = Number(setting?.value)
     if (!(Number.isSafeInteger(buckets) && buckets > 0 && buckets <= maxBuckets)) {
       return yield* new StorageError({
