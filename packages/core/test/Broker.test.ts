@@ -81,9 +81,10 @@ describe("Broker over memory", () => {
       assert.strictEqual(first.id, "1")
       assert.strictEqual(yield* take(source), "3")
       assert.strictEqual(yield* take(source), "4")
+      yield* publishAll([{ id: "5", key: "blue" }])
       assert.deepStrictEqual(yield* takeAll(source), [])
       yield* first.settle(Exit.void)
-      assert.deepStrictEqual(yield* takeAll(source), ["2"])
+      assert.deepStrictEqual(yield* takeAll(source), ["2", "5"])
     }).pipe(Effect.provide(Broker.layerMemory())))
 
   it.scoped("messages without a key are independent of each other", () =>

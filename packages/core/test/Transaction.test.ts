@@ -497,6 +497,18 @@ describe("Transaction over a transactor", () => {
       assert.strictEqual(yield* Ref.get(attempts), 1)
     }).pipe(Effect.provide(layerFake)))
 
+  it.effect("a fiber that outlives it sets no savepoint on a connection that is somebody else's by now", () =>
+    Effect.gen(function*() {
+      const { list } = yield* Statements
+      const go = yield* Deferred.make<void>()
+      const late = yield* Transaction.run(
+        Effect.forkDaemon(Effect.zipRight(Deferred.await(go), Effect.flip(Transaction.run(Effect.void))))
+      )
+      yield* Deferred.succeed(go, undefined)
+      assert.strictEqual((yield* Fiber.join(late)).reason, "Ended")
+      assert.deepStrictEqual(list, ["begin", "commit", "close"])
+    }).pipe(Effect.provide(layerFake)))
+
   it.effect("can be interrupted while it waits for a connection, and leaves nothing open", () =>
     Effect.gen(function*() {
       const released = yield* Ref.make(false)
