@@ -373,7 +373,16 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
         (statement) =>
           Effect.gen(function*() {
             const committed: Array<string> = []
-            const verbs = ["COMMIT", "ROLLBACK", "BEGIN", "commit;", "  rollback", "-- so\nCOMMIT", "/* so */ BEGIN"]
+            const verbs = [
+              "COMMIT",
+              "; COMMIT",
+              "ROLLBACK",
+              "BEGIN",
+              "commit;",
+              "  rollback",
+              "-- so\nCOMMIT",
+              "/* so */ BEGIN"
+            ]
             for (const [n, verb] of verbs.entries()) {
               const exit = yield* Effect.exit(Transaction.run(Effect.gen(function*() {
                 yield* both(`a${n}`)

@@ -18,34 +18,64 @@ type Control =
   | { readonly _tag: "Savepoint" | "Release" | "RollbackTo"; readonly name: string }
   | { readonly _tag: "Whole"; readonly verb: string }
 
-const comments = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/
+/** Blanks, comments and empty statements. It always matches, so that it never tries a second way. */
+const skipped = /(?:[\s;]|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/y
+
+/** A bare word or a quoted name. */
+const token = /([\p{L}_][\p{L}\p{N}_$]*)|"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|\[([^\]]*)\]|'((?:[^']|'')*)'/uy
+
+interface Token {
+  readonly isWord: boolean
+  readonly text: string
+}
+
+const tokensOf = (statement: string) => {
+  let at = 0
+  return (): Token | undefined => {
+    skipped.lastIndex = at
+    skipped.exec(statement)
+    token.lastIndex = skipped.lastIndex
+    const match = token.exec(statement)
+    if (match === null) return undefined
+    at = token.lastIndex
+    const [, word, double, back, bracket, single] = match
+    const text = word ?? double?.replaceAll("\"\"", "\"") ?? back?.replaceAll("``", "`") ?? bracket ??
+      single!.replaceAll("''", "'")
+    return { isWord: word !== undefined, text: text.toLowerCase() }
+  }
+}
 
 /** Savepoint statements, and those that would begin or end the transaction itself. */
 export const controlOf = (statement: string): Control | undefined => {
-  const text = statement.slice(comments.exec(statement)![0].length)
-  const verb = /^[a-z]+/i.exec(text)?.[0].toLowerCase()
-  switch (verb) {
+  const next = tokensOf(statement)
+  const verb = next()
+  if (verb?.isWord !== true) return undefined
+  const isAny = (found: Token | undefined, ...words: ReadonlyArray<string>) =>
+    found?.isWord === true && words.includes(found.text)
+  const name = (first: Token | undefined): string => {
+    const found = isAny(first, "savepoint") ? next() ?? first : first
+    return found?.text ?? ""
+  }
+  switch (verb.text) {
     case "savepoint":
-      return { _tag: "Savepoint", name: nameIn(text, /^savepoint\s+/i) }
+      return { _tag: "Savepoint", name: next()?.text ?? "" }
     case "release":
-      return { _tag: "Release", name: nameIn(text, /^release\s+(?:savepoint\s+)?/i) }
+      return { _tag: "Release", name: name(next()) }
     case "rollback": {
-      const to = /^rollback\s+(?:work\s+|transaction\s+)?to\s+(?:savepoint\s+)?/i
-      return to.test(text) ? { _tag: "RollbackTo", name: nameIn(text, to) } : { _tag: "Whole", verb: "ROLLBACK" }
+      const second = next()
+      const to = isAny(second, "work", "transaction") ? next() : second
+      return isAny(to, "to") ? { _tag: "RollbackTo", name: name(next()) } : { _tag: "Whole", verb: "ROLLBACK" }
     }
     case "begin":
     case "commit":
     case "end":
     case "abort":
     case "start":
-      return { _tag: "Whole", verb: verb.toUpperCase() }
+      return { _tag: "Whole", verb: verb.text.toUpperCase() }
     default:
       return undefined
   }
 }
-
-const nameIn = (text: string, before: RegExp): string =>
-  text.replace(before, "").replace(/\s*;?\s*$/, "").replace(/^["'`[]|["'`\]]$/g, "").toLowerCase()
 
 /** What a statement answers that was not executed. */
 const nothing: unknown = []
