@@ -43,7 +43,7 @@ export type Services = Storage | Broker.Broker | Transaction.Transactional | Rel
 export interface Options<ES = never, RS = never, EB = never, RB = never, EO = never, RO = never> {
   /** The database: transactions, outbox and inbox. Default: {@link layerStorageMemory}. */
   readonly storage?: Layer.Layer<Storage, ES, RS> | undefined
-  /** The broker. Default: `Broker.layerMemory`. */
+  /** The broker. Default: `Broker.layerMemory`: what that has acknowledged dies with the process. */
   readonly broker?: Layer.Layer<Broker.Broker, EB, RB> | undefined
   /** Who says which relay works on what. Default: `BucketOwner.layerSingle`, for one relay per database. */
   readonly owner?: Layer.Layer<BucketOwner.BucketOwner, EO, RO> | undefined
@@ -65,7 +65,9 @@ export const layerStorageMemory: Layer.Layer<Storage> = Layer.mergeAll(Transacto
 
 /**
  * Everything a program needs beside its own handlers: storage, broker, the transactional middleware, a running relay,
- * and how events are written and dispatched. Without options it is all in memory.
+ * and how events are written and dispatched. Without options it is all in memory. With a durable storage and no broker the
+ * events of committed transactions reach the consumers of this process, and those that the memory broker has acknowledged
+ * and no consumer has settled are lost with it: give a `broker` where they must survive.
  *
  * @example
  * ```ts

@@ -111,9 +111,13 @@ export class Broker extends Context.Tag("@effect-cqrs/core/Broker")<Broker, {
 /**
  * A broker inside this process, which forgets everything with it. For programs of one process, tests and examples.
  *
+ * **What it has acknowledged dies with the process**, even if the outbox it came from is durable: the relay removes an
+ * event once the broker has it.
+ *
  * Each group keeps what it has not settled, up to `capacity` messages; beyond that `publish` answers `Retriable`, which
- * holds the outbox back. A group gets what is published after it first subscribed; what is published to a topic without
- * any group is delivered to nobody.
+ * holds the outbox back. What is published to a topic that nobody has subscribed to is kept, too, up to `capacity`
+ * messages for each such topic, and goes to the first group that subscribes; beyond that, `publish` answers `Retriable`
+ * for this topic. That goes for dead letter topics as well. Groups that subscribe later get what is published after that.
  *
  * @since 0.1.0
  * @category layers

@@ -38,13 +38,51 @@ const takeAll = (source: Broker.Source) =>
   })
 
 describe("Broker over memory", () => {
-  it.scoped("hands out what was published after the group first subscribed, and nothing else", () =>
+  it.scoped("a group hands out what was published to its topics, and nothing else", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* publish({ id: "before" }), [Broker.Outcome.Delivered()])
       const source = yield* subscribe()
       yield* publishAll([{ id: "a" }, { id: "other", topic: "openings" }, { id: "b" }])
       assert.deepStrictEqual(yield* takeAll(source), ["a", "b"])
     }).pipe(Effect.provide(Broker.layerMemory())))
+
+  it.scoped("what was published before anybody subscribed goes to the first group, in order, and later groups start then", () =>
+    Effect.gen(function*() {
+      const before = yield* publishAll([
+        { id: "1", key: "blue" },
+        { id: "2", key: "blue" },
+        { id: "other", topic: "openings" }
+      ])
+      assert.deepStrictEqual(before, [1, 2, 3].map(() => Broker.Outcome.Delivered()))
+      const first = yield* subscribe("first")
+      const second = yield* subscribe("second")
+      yield* publishAll([{ id: "3", key: "blue" }])
+      const head = yield* takeOpen(first)
+      assert.strictEqual(head.id, "1")
+      // one of a key at a time, whenever it was published
+      assert.deepStrictEqual(yield* takeAll(first), [])
+      yield* head.settle(Exit.void)
+      assert.deepStrictEqual(yield* takeAll(first), ["2", "3"])
+      assert.deepStrictEqual(yield* takeAll(second), ["3"])
+      assert.deepStrictEqual(yield* takeAll(yield* subscribe("second", "openings")), ["other"])
+    }).pipe(Effect.provide(Broker.layerMemory())))
+
+  it.scoped("a topic that nobody has subscribed to is held back when it is full, and no other is", () =>
+    Effect.gen(function*() {
+      const outcomes = yield* publishAll([
+        { id: "1" },
+        { id: "2" },
+        { id: "3" },
+        { id: "4", topic: "openings" }
+      ])
+      assert.deepStrictEqual(
+        outcomes.map((outcome) => outcome._tag === "Retriable" ? outcome.scope : outcome._tag),
+        ["Delivered", "Delivered", "destination", "Delivered"]
+      )
+      const source = yield* subscribe()
+      assert.deepStrictEqual(yield* takeAll(source), ["1", "2"])
+      yield* publish({ id: "3" })
+      assert.deepStrictEqual(yield* takeAll(source), ["3"])
+    }).pipe(Effect.provide(Broker.layerMemory({ capacity: 2 }))))
 
   it.scoped("each group gets all messages, the members of one group share them", () =>
     Effect.gen(function*() {

@@ -6,7 +6,7 @@ import type { Broker, Delivery, Outcome } from "../Broker.ts"
 import type { Message } from "../Message.ts"
 
 export interface MemoryOptions {
-  /** How many unsettled messages a group may hold. Default 65,536. */
+  /** How many unsettled messages a group may hold, and a topic that nobody has subscribed to. Default 65,536. */
   readonly capacity?: number | undefined
 }
 
@@ -60,26 +60,45 @@ const full = (group: string, capacity: number): Outcome => ({
   reason: `The group ${group} holds ${capacity} unsettled messages: its consumers are too slow, or gone`
 })
 
+const unheard = (topic: string, capacity: number): Outcome => ({
+  _tag: "Retriable",
+  scope: "destination",
+  reason: `Nobody has subscribed to the topic ${topic}, which holds ${capacity} messages for its first group`
+})
+
 export const makeMemory = (
   options: MemoryOptions | undefined
 ): Effect.Effect<Context.Tag.Service<Broker>> =>
   Effect.sync(() => {
     const capacity = options?.capacity ?? 65_536
     const groups = new Map<string, Group>()
+    /** The messages of topics that no group has subscribed to yet. */
+    const retained = new Map<string, Array<Message>>()
     let keyless = 0
+
+    const retain = (message: Message): Outcome => {
+      const messages = retained.get(message.topic)
+      if (messages === undefined) retained.set(message.topic, [message])
+      else if (messages.length >= capacity) return unheard(message.topic, capacity)
+      else messages.push(message)
+      return delivered
+    }
+
+    const enqueue = (group: Group, message: Message): void => {
+      const name = message.key === undefined ? `${++keyless}` : JSON.stringify([message.topic, message.key])
+      let lane = group.lanes.get(name)
+      if (lane === undefined) group.lanes.set(name, lane = { name, messages: [] })
+      lane.messages.push({ message, redeliveries: 0 })
+      group.unsettled += 1
+      if (lane.messages.length === 1) makeReady(group, lane)
+    }
 
     const offer = (message: Message): Outcome => {
       const subscribed = [...groups].filter(([, group]) => group.topics.has(message.topic))
+      if (subscribed.length === 0) return retain(message)
       const overfull = subscribed.find(([, group]) => group.unsettled >= capacity)
       if (overfull !== undefined) return full(overfull[0], capacity)
-      for (const [, group] of subscribed) {
-        const name = message.key === undefined ? `${++keyless}` : JSON.stringify([message.topic, message.key])
-        let lane = group.lanes.get(name)
-        if (lane === undefined) group.lanes.set(name, lane = { name, messages: [] })
-        lane.messages.push({ message, redeliveries: 0 })
-        group.unsettled += 1
-        if (lane.messages.length === 1) makeReady(group, lane)
-      }
+      for (const [, group] of subscribed) enqueue(group, message)
       return delivered
     }
 
@@ -122,8 +141,12 @@ export const makeMemory = (
               group = { topics: new Set(), lanes: new Map(), ready: new Set(), waiting: new Set(), unsettled: 0 }
             )
           }
-          for (const topic of subscription.topics) group.topics.add(topic)
           const joined = group
+          for (const topic of subscription.topics) {
+            joined.topics.add(topic)
+            for (const message of retained.get(topic) ?? []) enqueue(joined, message)
+            retained.delete(topic)
+          }
           const out = new Set<(exit: Exit.Exit<unknown, unknown>) => void>()
           const take = Effect.uninterruptibleMask((restore) =>
             Effect.flatMap(takeReady(joined, restore), (lane) => {
