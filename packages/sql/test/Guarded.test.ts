@@ -203,14 +203,17 @@ describe("savepoints of one's own on SQLite", () => {
               return Effect.exit(sql.unsafe(step))
           }
         }
-        const property = fc.asyncProperty(fc.array(step, { maxLength: 25 }), (steps) =>
+        const property = fc.asyncProperty(fc.array(step, { maxLength: 30, size: "max" }), (steps) =>
           Effect.gen(function*() {
             const exit = yield* Effect.exit(Transaction.run(Effect.forEach(steps, execute, { discard: true })))
             assert.isTrue(Exit.isSuccess(exit), String(exit))
             const { events, writes } = yield* stored
             assert.deepStrictEqual(events, writes)
-          }).pipe(Effect.provide(runtime as any), (effect) => Effect.runPromise(effect as Effect.Effect<void>)))
-        yield* Effect.promise(() => fc.assert(property, { numRuns: 150 }))
+          }).pipe(Effect.provide(runtime as any), (effect) =>
+            Effect.runPromise(effect as Effect.Effect<void>)))
+        yield* Effect.promise(() =>
+          fc.assert(property, { numRuns: 150 })
+        )
       }).pipe(Effect.provide(Database)),
     60_000
   )

@@ -18,7 +18,7 @@ export interface Options {
 const maxBuckets = 4096
 
 /** The last migration that was applied, or 0. */
-export const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError> =>
+const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError> =>
   Effect.map(
     sql.unsafe<{ readonly id: number | null }>(`select max(migration_id) as id from ${names.migrations}`)
       .withoutTransform,
