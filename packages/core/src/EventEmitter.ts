@@ -16,7 +16,7 @@ import type * as Event from "./Event.ts"
 import { dispatch } from "./internal/emission.ts"
 import { type Definition, definitionOf } from "./internal/event.ts"
 import { currentHandling, currentOrigin, type Emission, Handling } from "./internal/handling.ts"
-import { type Registry, runSubscriber } from "./internal/subscribers.ts"
+import { type Registry, registryIn, runSubscriber } from "./internal/subscribers.ts"
 import { endedError, type OpenTransaction, openTransaction, transactionTag } from "./internal/transaction.ts"
 import type { Message } from "./Message.ts"
 import * as Serialization from "./Serialization.ts"
@@ -105,7 +105,8 @@ export type Failure<Ev extends Event.Any> = Ev extends Event.Any
  *
  * - A **domain** event goes to its handlers, one event after the other. A handler's failure is isolated and reported to
  *   the {@link Policy}. What handlers emit in turn follows behind the events emitted so far. It dies with the process:
- *   what must survive belongs in the outbox.
+ *   what must survive belongs in the outbox. If the handlers that are there are those of another class of the same name,
+ *   it dies with a `HandlerError` (`NameTaken`).
  * - A **notification** or **ECST** event goes straight to the broker, once, best effort: a crash or an outage after the
  *   commit loses it. `Outbox.add` does not.
  *
@@ -163,7 +164,7 @@ const defaultMaxDepth = 16
 const never = { failed: false } as const
 
 const registryOf = (definition: Definition, fiber: AnyFiber): Registry =>
-  fiber.currentContext.unsafeMap.get(definition.subscribersKey) ?? { event: definition, handlers: new Map() }
+  registryIn(fiber.currentContext, definition) ?? { event: definition, handlers: new Map() }
 
 /** To the open transaction, or to the handler that runs, or, if there is neither, to the subscribers right away. */
 const place = (emission: Emission, fiber: AnyFiber): Effect.Effect<void> => {

@@ -1,7 +1,16 @@
-import { Event, EventEmitter, EventMediator, HandlerError, Middleware, Retry, Subscribers } from "@effect-cqrs/core"
+import {
+  Event,
+  EventEmitter,
+  EventMediator,
+  HandlerError,
+  Middleware,
+  Retry,
+  Subscribers,
+  Transaction
+} from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Ref, Schedule, Schema } from "effect"
-import { defectOf, message, RoomClosed } from "./fixtures.ts"
+import { Context, Effect, Exit, Layer, Ref, Schedule, Schema } from "effect"
+import { defectOf, Memory, message, RoomClosed } from "./fixtures.ts"
 
 class Seen extends Context.Tag("test/Seen")<Seen, Array<string>>() {}
 const layerSeen = Layer.sync(Seen, () => [])
@@ -57,6 +66,60 @@ describe("Subscribers", () => {
         assert.include(defect.message, "twin")
       }))
   }
+
+  for (
+    const [how, emit] of [
+      ["emit", (event: Event.Domain) => EventEmitter.emit(event)],
+      ["emitInTransaction", (event: Event.Domain) => Transaction.run(EventEmitter.emitInTransaction(event))]
+    ] as const
+  ) {
+    it.effect(`are never those of another event class of the same name: ${how} dies with a sentence`, () =>
+      Effect.gen(function*() {
+        const heard: Array<unknown> = []
+        class Twin extends Event.domain<Twin>()("SubscribersHappened", { other: Schema.String }) {}
+        const both = Layer.merge(
+          Subscribers.layer(Happened, { first: (event) => Effect.sync(() => void heard.push(event)) }),
+          Subscribers.layer(Twin, { second: (event) => Effect.sync(() => void heard.push(event)) })
+        )
+        const exits = yield* Effect.forEach(
+          [new Happened({ n: 1 }), new Twin({ other: "x" })],
+          (event) => Effect.exit(emit(event))
+        ).pipe(Effect.provide(both as Layer.Layer<any>), Effect.provide(Memory))
+        const defects = exits.filter(Exit.isFailure).map(defectOf)
+        assert.strictEqual(defects.length, 1)
+        assert.instanceOf(defects[0], HandlerError.HandlerError)
+        assert.strictEqual(defects[0].reason, "NameTaken")
+        assert.include(defects[0].message, "SubscribersHappened")
+        // the other one reached its own
+        assert.deepStrictEqual(heard, [new Twin({ other: "x" })])
+      }) as Effect.Effect<void>)
+  }
+
+  it.effect("hear an instance of a subclass", () =>
+    Effect.gen(function*() {
+      const heard: Array<unknown> = []
+      class Special extends Happened {}
+      yield* EventEmitter.emit(new Special({ n: 1 })).pipe(
+        Effect.provide(Subscribers.layer(Happened, { first: (event) => Effect.sync(() => void heard.push(event.n)) }))
+      )
+      assert.deepStrictEqual(heard, [1])
+    }))
+
+  it.effect("of a consumed event are never those of another class that looks the same", () =>
+    Effect.gen(function*() {
+      class Twin extends Event.notification<Twin>()("room_closed", {
+        topic: "rooms",
+        payload: { room: Schema.String, n: Schema.Number }
+      }) {}
+      const exit = yield* Effect.exit(
+        EventMediator.make([RoomClosed]).pipe(
+          Effect.provide(Subscribers.layer(Twin, { only: () => Effect.void }))
+        )
+      )
+      const defect = defectOf(exit)
+      assert.instanceOf(defect, HandlerError.HandlerError)
+      assert.strictEqual(defect.reason, "NameTaken")
+    }))
 
   it.effect("two builds have nothing to do with each other", () =>
     Effect.gen(function*() {

@@ -38,6 +38,8 @@ export const contributed = (context: Context.Context<never>, event: Definition):
       handlers.set(handler, run)
     }
   }
+  // without any it may be that they are those of a class that only looks the same
+  if (handlers.size === 0) registryIn(context, event)
   return handlers
 }
 
@@ -48,6 +50,19 @@ const nameTaken = (event: Definition, handler: string): HandlerError =>
   })
 
 const registryTag = (event: Definition) => Context.GenericTag<Registry>(event.subscribersKey)
+
+/** The registry of an event's name, which must be that of its class. A subclass shares the schema of what it extends. */
+export const registryIn = (context: Context.Context<never>, event: Definition): Registry | undefined => {
+  const registry: Registry | undefined = context.unsafeMap.get(event.subscribersKey)
+  if (registry !== undefined && registry.event.payloadSchema !== event.payloadSchema) {
+    throw new HandlerError({
+      reason: "NameTaken",
+      message: `Two event classes are named ${event.eventName}, and the subscribers that are there are those of the ` +
+        "other: give one of them another name"
+    })
+  }
+  return registry
+}
 
 const registries = new WeakMap<object, Layer.Layer<Registry>>()
 
