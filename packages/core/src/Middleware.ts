@@ -163,6 +163,8 @@ export type Misplaced<K extends Kind, Name extends string, M extends ReadonlyArr
  *   own failure schema; the handler may fail with it, too.
  * - `kinds`: what it can be put round; all kinds, unless said otherwise.
  *
+ * The name is for messages: two definitions of one name are two middlewares, and each needs its own layer.
+ *
  * **Order.** Global middleware runs outermost, in the order it was given; then that of the request's namespaces, from
  * the root inwards; then that of the request itself, in the order of its list; then the handler.
  *
@@ -196,7 +198,7 @@ export const make = <Self = never>() =>
     readonly kinds?: ReadonlyArray<Kinds> | undefined
   } | undefined
 ): [Self] extends [never] ? MissingSelf : TagClass<Self, Name, Provides, F, Kinds> => {
-  const tag = Context.Tag(`@effect-cqrs/core/Middleware/${name}`)<any, any>()
+  const tag = Context.Tag(`@effect-cqrs/core/Middleware/${name}#${++definitions}`)<any, any>()
   const provides = options?.provides
   const statics = {
     [TypeId]: tag,
@@ -316,6 +318,8 @@ type GlobalCheck<M extends Any> = [Schema.Schema.Type<M["failure"]>] extends [ne
   : `The middleware ${M["name"]} may fail with ${NameOfError<
     Schema.Schema.Type<M["failure"]>
   >}: global middleware adds no failures. Name it on a request or a namespace`
+
+let definitions = 0
 
 const allKinds: ReadonlyArray<Kind> = ["command", "query", "event"]
 

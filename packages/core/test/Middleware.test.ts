@@ -1,4 +1,5 @@
 import {
+  Command,
   Event,
   EventEmitter,
   Handler,
@@ -15,6 +16,7 @@ import {
 } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import {
+  Cause,
   Context,
   Deferred,
   Effect,
@@ -327,6 +329,39 @@ describe("Retry", () => {
       assert.strictEqual(yield* attemptsOf(new Refused({ secret: "again" }), { when }), 4)
       assert.strictEqual(yield* attemptsOf(new Refused({ secret: "no" }), { when }), 1)
     }))
+})
+
+describe("two middlewares of one name", () => {
+  const define = () => {
+    class Auth extends Middleware.make<Auth>()("Auth", { failure: Refused }) {}
+    return Auth
+  }
+  const admin = define()
+  const open = define()
+  class Wipe extends Command.make<Wipe>()("MiddlewareWipe", { middleware: [admin] }) {}
+  class Look extends Query.make<Look>()("MiddlewareLook", { middleware: [open] }) {}
+  const Handlers = Layer.merge(Handler.layer(Wipe, () => Effect.void), Handler.layer(Look, () => Effect.void))
+  const Closed = Middleware.layer(admin, () => new Refused({ secret: "" }))
+  const Open = Middleware.layer(open, (next) => next)
+
+  for (const [order, layers] of [["first", Layer.merge(Closed, Open)], ["last", Layer.merge(Open, Closed)]] as const) {
+    it.effect(`each wrap their own requests, whichever layer comes ${order}`, () =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* Effect.flip(Mediator.send(new Wipe())))._tag, "Refused")
+        yield* Mediator.send(new Look())
+      }).pipe(Effect.provide(Layer.provide(Handlers, layers))))
+  }
+
+  it.effect("never stand in for each other: without its own layer a handler is not built", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(Layer.provide(Handlers, Open as Layer.Layer<any>))))
+      assert.include(String(Exit.isFailure(exit) && Cause.squash(exit.cause)), "Middleware/Auth")
+    }))
+
+  it("keep the name", () => {
+    assert.strictEqual(admin.name, "Auth")
+    assert.strictEqual(open.name, "Auth")
+  })
 })
 
 describe("tracing", () => {
