@@ -106,6 +106,12 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
     test: (feature: A) => Effect.Effect<void, unknown, Services | Scope.Scope>
   ) => cases.itWith(feature, name, (id, feature) => provided(id)(Effect.suspend(() => test(feature))))
 
+  /** In a transaction of the client's, or else in a nested run. */
+  const inClient = <A, E, R2>(
+    effect: Effect.Effect<A, E, R2>
+  ): Effect.Effect<A, unknown, R | Transactor | Exclude<R2, Transaction.Transaction> | R2> =>
+    typeof facts.withTransaction === "function" ? facts.withTransaction(effect) : Transaction.run(effect)
+
   const add = (key: string) => Outbox.add(new Announced({ key }))
   const both = (key: string) => Effect.zipRight(write(key), add(key))
 
@@ -314,24 +320,21 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
           })
       )
 
-      if (typeof facts.withTransaction === "function") {
-        const { withTransaction } = facts
-        itWith(
-          facts.losing,
-          "stores nothing, and says RolledBack, when it was given up inside a transaction of the client's",
-          (losing) =>
-            Effect.gen(function*() {
-              const error = yield* Effect.flip(Transaction.run(Effect.gen(function*() {
-                yield* both("a")
-                yield* Effect.ignore(withTransaction(Effect.zipRight(both("b"), losing)))
-                yield* Effect.ignore(write("c"))
-              })))
-              assertReason(error, "RolledBack")
-              yield* assertStored([])
-              yield* assertUsable([])
-            })
-        )
-      }
+      itWith(
+        typeof facts.withTransaction === "function" ? facts.losing : facts.withTransaction,
+        "stores nothing, and says RolledBack, when it was given up inside a transaction of the client's",
+        (losing) =>
+          Effect.gen(function*() {
+            const error = yield* Effect.flip(Transaction.run(Effect.gen(function*() {
+              yield* both("a")
+              yield* Effect.ignore(inClient(Effect.zipRight(both("b"), losing)))
+              yield* Effect.ignore(write("c"))
+            })))
+            assertReason(error, "RolledBack")
+            yield* assertStored([])
+            yield* assertUsable([])
+          })
+      )
 
       itWith(
         facts.uncommittable,
@@ -592,7 +595,7 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
       it(
         "whatever nests in whatever, a model says what is stored",
         Effect.gen(function*() {
-          const { statement, withTransaction } = facts
+          const { statement } = facts
           const tree = FastCheck.letrec<{ step: Step; steps: ReadonlyArray<Step> }>((tie) => ({
             step: FastCheck.oneof(
               { maxDepth: 4, withCrossShrink: true },
@@ -632,9 +635,7 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
                   })
                 }
                 const ending = step.fails ? Effect.zipRight(inside, new Refused()) : inside
-                const nested = step.by === "client" && typeof withTransaction === "function"
-                  ? withTransaction(ending)
-                  : Transaction.run(ending)
+                const nested = step.by === "client" ? inClient(ending) : Transaction.run(ending)
                 return Effect.catchAll(nested, (error) =>
                   error instanceof Refused ? Effect.succeed([]) : Effect.fail(error))
               }),
