@@ -68,6 +68,15 @@ const quiescence = Effect.gen(function*() {
 const percentile = (ascending: ReadonlyArray<number>, p: number): number =>
   Math.round((ascending[Math.ceil(ascending.length * p) - 1] ?? 0) * 1000) / 1000
 
+/**
+ * Embedded SQLite never waits, so timers, signals and the relay would have no turn: a server lets go of the event loop
+ * between requests, and so does this. `Effect.yieldNow` would not do: its fibers come back before any timer or signal.
+ */
+const letOthersRun = Effect.async<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
 export const run = <E, R>(
   orders: Stream.Stream<Either.Either<Order, Malformed>, E, R>,
   options: {
@@ -80,8 +89,7 @@ export const run = <E, R>(
       Ref.update(options.counts, (counts) => ({ ...counts, [what]: counts[what] + 1 }))
     yield* Stream.runForEach(orders, (order) =>
       Effect.zipRight(
-        // embedded SQLite never waits, so nobody else would have a turn: a server's clients let go between requests
-        Effect.yieldNow(),
+        letOthersRun,
         Either.isLeft(order)
           ? Effect.zipRight(options.onMalformed(order.left), count("malformed"))
           : Effect.flatMap(handle(order.right), count)
