@@ -41,6 +41,11 @@ describe("lines of commands", () => {
         line: 1,
         reason: "_tag: Expected one of CreateRoom, JoinRoom, LeaveRoom, CloseRoom, ReadRoom"
       })
+      const long = yield* reason(`{"_tag":"ReadRoom","roomId":${JSON.stringify("\u001b[31m x".repeat(5_000))}}`)
+      assert.isTrue(typeof long === "object" && "reason" in long)
+      const text = (long as { readonly reason: string }).reason
+      assert.strictEqual(text.length, 200)
+      assert.notMatch(text, /\p{Cc}/u)
       const noJson = yield* reason("join blue")
       assert.match(JSON.stringify(noJson), /not valid JSON/)
     }))

@@ -36,9 +36,15 @@ const decodeOrder = (text: string): Either.Either<Order, string> =>
     ),
     Either.mapLeft((error) => {
       const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
-      return [...issue!.path, issue!.message].join(": ")
+      return abridged([...issue!.path, issue!.message].join(": "))
     })
   )
+
+/** One line of at most 200 characters, whatever stood in the input. */
+export const abridged = (text: string): string => {
+  const line = text.replace(/[\s\p{Cc}]+/gu, " ").trim()
+  return line.length <= 200 ? line : `${line.slice(0, 199)}…`
+}
 
 /**
  * One order per line, such as `{"_tag":"JoinRoom","roomId":"blue","userId":"ada"}`, with `"rollback":true` to have it

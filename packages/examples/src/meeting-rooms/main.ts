@@ -1,11 +1,11 @@
 /** `npm run demo`: the meeting rooms on embedded SQLite and the memory broker, in one process. */
-import { Command, Options } from "@effect/cli"
+import { Command, Options, ValidationError } from "@effect/cli"
 import { FileSystem } from "@effect/platform"
 import { NodeContext, NodeRuntime, NodeStream } from "@effect/platform-node"
-import { Console, Effect, Layer, Logger, Option, Ref, Schedule, Schema } from "effect"
+import { Cause, Console, Effect, Layer, Logger, Option, Ref, Schedule, Schema } from "effect"
 import { fileURLToPath } from "node:url"
 import { type Counts, isSound, type Report, run } from "./Demo.ts"
-import { fromLines, generate } from "./Input.ts"
+import { abridged, fromLines, generate } from "./Input.ts"
 import { Program } from "./Program.ts"
 
 class Unsound extends Schema.TaggedError<Unsound>()("Unsound", {}) {}
@@ -44,6 +44,9 @@ const command = Command.make("demo", {
       return yield* new BadOptions({
         message: `There is no file ${file}: give --input a file with one command per line`
       })
+    }
+    if (Option.isNone(options.commands) && file !== "-" && (yield* files.stat(file)).type === "Directory") {
+      return yield* new BadOptions({ message: `${file} is a directory: give --input a file with one command per line` })
     }
     const orders = Option.isSome(options.commands)
       ? generate({ commands: options.commands.value, rooms: options.rooms, seed: options.seed })
@@ -104,9 +107,25 @@ const render = (report: Report): string => {
 
 const cli = Command.run(command, { name: "Meeting rooms", version: "0.1.0" })
 
+/** One sentence of a failure or a defect, with what it was caused by. */
+const sentence = (failure: unknown): string => {
+  const parts: Array<string> = []
+  let cause = failure
+  while (cause instanceof Error && parts.length < 5) {
+    const { message } = cause
+    if (message !== "" && parts.every((part) => !part.includes(message))) parts.push(message)
+    cause = cause.cause
+  }
+  const text = parts.length === 0 ? String(failure) : parts.join(": ")
+  return abridged(failure instanceof BadOptions ? text : `The demo cannot go on: ${text}`)
+}
+
 cli(process.argv).pipe(
-  Effect.catchTags({
-    BadOptions: ({ message }) => Effect.zipRight(Console.error(message), Effect.fail(new Unsound()))
+  Effect.tapErrorCause((cause) => {
+    const failure = Cause.squash(cause)
+    // what has said so itself: the report, and the command line's parser
+    const isTold = failure instanceof Unsound || ValidationError.isValidationError(failure)
+    return isTold || Cause.isInterruptedOnly(cause) ? Effect.void : Console.error(sentence(failure))
   }),
   Effect.provide(
     Layer.mergeAll(NodeContext.layer, Logger.replace(Logger.defaultLogger, Logger.prettyLogger({ stderr: true })))
