@@ -119,6 +119,8 @@ export class Broker extends Context.Tag("@effect-cqrs/core/Broker")<Broker, {
  * messages for each such topic, and goes to the first group that subscribes; beyond that, `publish` answers `Retriable`
  * for this topic. That goes for dead letter topics as well. Groups that subscribe later get what is published after that.
  *
+ * A `capacity` that is not a whole number from 1 is a defect when the layer is built.
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -163,7 +163,8 @@ export interface MakeIntegration<K extends "notification" | "ecst"> {
 }
 
 /**
- * Declares a domain event: emitted by a handler, handled in this process after the commit, never sent anywhere.
+ * Declares a domain event: emitted by a handler, handled in this process after the commit, never sent anywhere. Throws a
+ * sentence if its name is empty.
  *
  * @example
  * ```ts
@@ -188,6 +189,8 @@ export const domain: <Self = never>() => <const Name extends string, P extends S
 /**
  * Declares a notification event. Its name is its name on the wire and in stored rows: choose it once. The class may be
  * renamed freely.
+ *
+ * Throws a sentence if the name or the topic is empty, or the version is not a whole number from 1.
  *
  * @example
  * ```ts

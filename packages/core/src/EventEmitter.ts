@@ -16,6 +16,7 @@ import type * as Event from "./Event.ts"
 import { dispatch } from "./internal/emission.ts"
 import { type Definition, definitionOf } from "./internal/event.ts"
 import { currentHandling, currentOrigin, type Emission, Handling } from "./internal/handling.ts"
+import { requireWhole } from "./internal/options.ts"
 import { type Registry, registryIn, runSubscriber } from "./internal/subscribers.ts"
 import { endedError, type OpenTransaction, openTransaction, transactionTag } from "./internal/transaction.ts"
 import type { Message } from "./Message.ts"
@@ -70,12 +71,23 @@ export class Policy extends Context.Reference<Policy>()("@effect-cqrs/core/Event
 }) {}
 
 /**
- * Sets the {@link Policy} of the program.
+ * Sets the {@link Policy} of the program. A `maxDepth` or `concurrency` that is not a whole number from 1 is a defect when
+ * the layer is built, with a sentence.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerPolicy = (options: PolicyOptions): Layer.Layer<never> => Layer.succeed(Policy, options)
+export const layerPolicy = (options: PolicyOptions): Layer.Layer<never> =>
+  Layer.effect(
+    Policy,
+    Effect.sync(() => {
+      requireWhole("The maxDepth of EventEmitter.layerPolicy", options.maxDepth, 1)
+      if (options.concurrency !== "unbounded") {
+        requireWhole("The concurrency of EventEmitter.layerPolicy", options.concurrency, 1)
+      }
+      return options
+    })
+  )
 
 /**
  * What emitting an event asks for: the answer of its subscribers, or a broker.

@@ -180,7 +180,8 @@ export const bucketOf = (message: Pick<Message, "topic" | "key" | "id">, buckets
 }
 
 /**
- * An outbox inside this process, which forgets everything with it. 64 buckets unless given.
+ * An outbox inside this process, which forgets everything with it. 64 buckets unless given; a number of them that is not
+ * a whole one from 1 is a defect when the layer is built.
  *
  * @since 0.1.0
  * @category layers

@@ -15,6 +15,7 @@ import type * as Event from "./Event.ts"
 import { decodePayload, definitionOf, encodePayload } from "./internal/event.ts"
 import type { Definition } from "./internal/event.ts"
 import { currentOrigin, newId, nowOf } from "./internal/handling.ts"
+import { requireWhole } from "./internal/options.ts"
 import type { Message } from "./Message.ts"
 
 /**
@@ -67,10 +68,22 @@ export class Serialization extends Context.Reference<Serialization>()("@effect-c
 }) {}
 
 /**
+ * Sets the program's {@link Options}. A limit that is not a whole number is a defect when the layer is built, with a
+ * sentence.
+ *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<never> => Layer.succeed(Serialization, options)
+export const layer = (options: Options): Layer.Layer<never> =>
+  Layer.effect(
+    Serialization,
+    Effect.sync(() => {
+      requireWhole("The maxPayloadBytes of Serialization.layer", options.maxPayloadBytes, 1)
+      requireWhole("The maxDecompressedBytes of Serialization.layer", options.maxDecompressedBytes, 1)
+      requireWhole("The compressFrom of Serialization.layer", options.compressFrom, 0)
+      return options
+    })
+  )
 
 /**
  * Makes the message of an event: checks it, encodes it, and stamps it with an id, the time, the correlation and
@@ -86,7 +99,7 @@ export const encode = <Ev extends Event.Integration>(event: Ev): Effect.Effect<M
     const name = definition.eventName
     const payload = encodePayload(event)
     if (payload._tag === "Left") {
-      return fail("Invalid", `${name} does not fit its schema: ${where(payload.left)}`)
+      return fail("Invalid", `${name} does not fit its schema: ${where(definition, payload.left)}`)
     }
     const origin = fiber.getFiberRef(currentOrigin)
     const id = newId(fiber)
@@ -181,7 +194,7 @@ export const decode = <Ev extends Event.Integration>(
         const decoded = decodePayload(definition, payload)
         return decoded._tag === "Right"
           ? Effect.succeed(new event(decoded.right, true))
-          : fail("Undecodable", `The payload does not fit ${message.name}: ${where(decoded.left)}`)
+          : fail("Undecodable", `The payload does not fit ${message.name}: ${where(definition, decoded.left)}`)
       })
     )
   })
@@ -198,11 +211,18 @@ const fail = (reason: SerializationError["reason"], message: string) =>
 
 const mediaType = (contentType: string): string => contentType.split(";", 1)[0]!.trim().toLowerCase()
 
-/** Where a value does not fit, and never the value: these texts are stored and logged. */
-const where = (error: ParseResult.ParseIssue): string =>
-  ParseResult.ArrayFormatter.formatIssueSync(error)
-    .map((issue) => `${issue._tag} at ${issue.path.length === 0 ? "the top" : issue.path.map(String).join(".")}`)
-    .join(", ")
+/**
+ * Where a value does not fit, and never the value: these texts are stored and logged. Only the event's own fields are
+ * named, since deeper down, and where a field is not declared, a key may be somebody's data.
+ */
+const where = (definition: Definition, error: ParseResult.ParseIssue): string => {
+  const places = ParseResult.ArrayFormatter.formatIssueSync(error).map(({ _tag, path: [field, ...deeper] }) => {
+    if (field === undefined) return `${_tag} at the top`
+    const named = Object.hasOwn(definition.payloadFields, field) ? String(field) : "…"
+    return `${_tag} at ${deeper.length === 0 || named === "…" ? named : `${named}.…`}`
+  })
+  return [...new Set(places)].join(", ")
+}
 
 const partitionKey = (
   definition: Definition,

@@ -124,6 +124,32 @@ describe("encode and decode", () => {
 })
 
 describe("bad input", () => {
+  class Seats extends Event.notification<Seats>()("seats", {
+    topic: "rooms",
+    payload: {
+      seats: Schema.Record({ key: Schema.String, value: Schema.Int }),
+      rows: Schema.Array(Schema.Struct({ n: Schema.Int }))
+    }
+  }) {}
+
+  it.effect("is told by the event's own field, and never by a key that is data", () =>
+    Effect.gen(function*() {
+      const value = { seats: { "ada@example.org": 1.5, "grace@example.org": 2.5 }, rows: [{ n: 1 }] }
+      const encoded = yield* Effect.flip(Serialization.encode(new Seats(value, true)))
+      assert.strictEqual(encoded.message, "seats does not fit its schema: Refinement at seats.…")
+      const decode = (payload: unknown) =>
+        Effect.flip(Serialization.decode(
+          Seats,
+          message({ name: "seats", payload: new TextEncoder().encode(JSON.stringify(payload)) })
+        ))
+      for (const error of [yield* decode(value), yield* decode({ seats: { "ada@example.org": "x" }, rows: [] })]) {
+        assert.include(error.message, " at seats.…")
+        assert.notInclude(error.message, "ada")
+      }
+      assert.include((yield* decode({ ...value, seats: {}, rows: [{ n: "x" }] })).message, " at rows.…")
+      assert.include((yield* decode({ rows: [] })).message, "Missing at seats")
+    }))
+
   const failing = (effect: Effect.Effect<unknown, Serialization.SerializationError>) =>
     Effect.map(Effect.flip(effect), (error) => {
       assert.instanceOf(error, Serialization.SerializationError)

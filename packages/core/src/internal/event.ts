@@ -3,6 +3,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Event from "../Event.ts"
 import { fastClass } from "./fastClass.ts"
+import { requireText, requireWhole } from "./options.ts"
 
 /** What the run time knows of an event's class, behind its typed statics. */
 export interface Definition extends Event.ClassOf<any> {
@@ -13,6 +14,7 @@ export interface Definition extends Event.ClassOf<any> {
   readonly partitionKey: (event: any) => string | undefined
   /** The payload without `_tag`, as it stands on the wire: the name is the message's. */
   readonly payloadSchema: Schema.Schema<any, unknown>
+  readonly payloadFields: Schema.Struct.Fields
 }
 
 const typeId: Event.TypeId = "~@effect-cqrs/core/Event"
@@ -29,6 +31,9 @@ export const makeEvent = (
     readonly version?: number | undefined
   }
 ): Definition => {
+  requireText(`The name of a ${kind} event`, name)
+  if (kind !== "domain") requireText(`The topic of the event ${name}`, options.topic)
+  requireWhole(`The version of the event ${name}`, options.version, 1)
   const fields = options.payload ?? {}
   const klass = fastClass(unsafeCoerce<unknown, Definition>(Schema.TaggedClass<object>(name)(name, fields)))
   const statics = {
@@ -38,7 +43,8 @@ export const makeEvent = (
     topic: options.topic ?? "",
     version: options.version ?? 1,
     partitionKey: options.key ?? (() => undefined),
-    payloadSchema: Schema.Struct(fields)
+    payloadSchema: Schema.Struct(fields),
+    payloadFields: fields
   }
   Object.defineProperty(klass.prototype, typeId, { value: { kind, name } })
   return Object.assign(klass, statics)

@@ -4,6 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Broker, Delivery, Outcome } from "../Broker.ts"
 import type { Message } from "../Message.ts"
+import { requireWhole } from "./options.ts"
 
 export interface MemoryOptions {
   /** How many unsettled messages a group may hold, and a topic that nobody has subscribed to. Default 65,536. */
@@ -70,6 +71,7 @@ export const makeMemory = (
   options: MemoryOptions | undefined
 ): Effect.Effect<Context.Tag.Service<Broker>> =>
   Effect.sync(() => {
+    requireWhole("The capacity of Broker.layerMemory", options?.capacity, 1)
     const capacity = options?.capacity ?? 65_536
     const groups = new Map<string, Group>()
     /** The messages of topics that no group has subscribed to yet. */

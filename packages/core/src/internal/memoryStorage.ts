@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type { Message } from "../Message.ts"
 import type { DeadLetter, Entry, OutboxStorage } from "../OutboxStorage.ts"
 import * as Wake from "../Wake.ts"
+import { requireWhole } from "./options.ts"
 
 interface Row {
   readonly sequence: bigint
@@ -28,6 +29,7 @@ export const makeMemoryStorage = (
   bucketOf: (message: Message, buckets: number) => number
 ): Effect.Effect<Context.Tag.Service<OutboxStorage>> =>
   Effect.map(Wake.make, (arrivals) => {
+    requireWhole("The buckets of OutboxStorage.layerMemory", buckets, 1)
     // a Map keeps the order of insertion, which is the order of sequences
     const rows = new Map<bigint, Row>()
     let last = 0n
