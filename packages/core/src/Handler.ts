@@ -77,8 +77,10 @@ export type Check<Req extends Request.Any, E, R> = [Problem<Req, E, R>] extends 
  *   caller has: the caller's database never replaces the handler's own. Scope, an open transaction and the parent span
  *   are the caller's.
  * - It may fail only with the request's declared failure and with the failures of the request's middleware.
- * - The parameter needs no type, except behind a pipe (`Meetings.pipe(Effect.map(…))`), where TypeScript finds none: an
- *   arrow is refused there, and the parameter of a generator would be `any`. Use `Effect.gen` or `Effect.map(Meetings, …)`.
+ * - The parameter needs no type, except where TypeScript finds none: in `Meetings.pipe(Effect.map(…))` and
+ *   `pipe(Meetings, Effect.map(…))`, in `Effect.gen(…).pipe(…)`, and in `Effect.zipRight` and `Effect.andThen`. An arrow is
+ *   refused there, but the parameter of an `Effect.fn` or `Effect.fnUntraced` **is silently `any`**: write its type, or use
+ *   `Effect.gen` or `Effect.map(Meetings, …)` without a pipe. `RequestGroup` and `Subscribers` refuse an `any`.
  *
  * Two layers that implement one request, or two requests of one id, fail when the layers are built, with a sentence
  * that names them. The same layer used in several places is built once.

@@ -176,8 +176,14 @@ type OfTag<Reqs extends Request.Any, Tag> = Reqs extends { readonly _tag: Tag } 
 
 type ProblemAt<Reqs extends Request.Any, H, K> = [OfTag<Reqs, K>] extends [never]
   ? `There is no request ${K & string} in this group`
+  : IsAny<Parameter<H>> extends true ? `The parameter of the handler of ${K & string} is any: write its type`
   : H extends (...args: any) => Effect.Effect<any, infer E, infer R> ? Handler.Problem<OfTag<Reqs, K>, E, R>
   : never
+
+/** TypeScript carries no types into a pipe: there the parameter of a generator is silently `any`. */
+type Parameter<H> = H extends (parameter: infer P, ...rest: any) => any ? P : never
+
+type IsAny<T> = 0 extends 1 & T ? true : false
 
 type BadKey<Reqs extends Request.Any, H, K extends keyof H> = [ProblemAt<Reqs, H[K], K>] extends [never] ? never
   : K & string

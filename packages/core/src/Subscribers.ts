@@ -142,8 +142,17 @@ type NameOfError<E> = 0 extends 1 & E ? "anything"
   : E extends { readonly _tag: infer Tag extends string } ? Tag
   : "an untagged error"
 
-type ProblemAt<Ev extends Event.Any, H, M extends ReadonlyArray<Middleware.Any>, K extends keyof H> = H[K] extends
-  (...args: any) => Effect.Effect<any, infer E, infer R> ? Problem<Ev, K & string, E | Middleware.Failure<M>, R> : never
+type ProblemAt<Ev extends Event.Any, H, M extends ReadonlyArray<Middleware.Any>, K extends keyof H> =
+  IsAny<Parameter<H[K]>> extends true
+    ? `The parameter of the subscriber ${K & string} of ${Event.NameOf<Ev>} is any: write its type`
+    : H[K] extends (...args: any) => Effect.Effect<any, infer E, infer R>
+      ? Problem<Ev, K & string, E | Middleware.Failure<M>, R>
+    : never
+
+/** TypeScript carries no types into a pipe: there the parameter of a generator is silently `any`. */
+type Parameter<H> = H extends (parameter: infer P, ...rest: any) => any ? P : never
+
+type IsAny<T> = 0 extends 1 & T ? true : false
 
 type BadKey<Ev extends Event.Any, H, M extends ReadonlyArray<Middleware.Any>, K extends keyof H> =
   [ProblemAt<Ev, H, M, K>] extends [never] ? never : K & string

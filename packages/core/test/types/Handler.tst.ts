@@ -225,6 +225,27 @@ describe("a handler's command has the request's type", () => {
     )
   })
 
+  it("nor behind what is piped, nor into Effect.zipRight", () => {
+    Handler.layer(
+      JoinMeeting,
+      Effect.gen(function*() {
+        yield* Meetings
+        return Effect.fnUntraced(function*(command) {
+          expect(command).type.toBe<any>()
+        })
+      }).pipe(Effect.withSpan("build"))
+    )
+    Handler.layer(
+      JoinMeeting,
+      Effect.zipRight(
+        Meetings,
+        Effect.succeed(Effect.fnUntraced(function*(command) {
+          expect(command).type.toBe<any>()
+        }))
+      )
+    )
+  })
+
   it("and a handler of another request is refused", () => {
     // @ts-expect-error Construct signature return types 'JoinMeeting' and 'LeaveMeeting' are incompatible
     Handler.layer(JoinMeeting, (command: LeaveMeeting) => Effect.log(command.meetingId))

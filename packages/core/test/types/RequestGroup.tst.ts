@@ -121,11 +121,43 @@ describe("a group's commands have their requests' types", () => {
       ReadMeeting: (query: ReadMeeting) => Effect.succeed({ link: query.meetingId })
     })))
     expect(layer).type.toBe<Layer.Layer<All, never, Meetings>>()
+    // @ts-expect-error "The parameter of the handler of ReadMeeting is any: write its type"
     group.layer(Effect.map(Meetings, () => ({
       ...handlers,
       // @ts-expect-error Parameter 'query' implicitly has an 'any' type
       ReadMeeting: (query) => Effect.succeed({ link: query.meetingId })
     })))
+  })
+
+  it("and is never `any`: where TypeScript finds none it must be written", () => {
+    group.layer(
+      Meetings.pipe(Effect.map((meetings) => ({
+        ...handlers,
+        JoinMeeting: Effect.fnUntraced(function*(command) {
+          expect(command).type.toBe<JoinMeeting>()
+          yield* meetings.join(command.meetingId, command.userId)
+        })
+      })))
+    )
+    group.layer(
+      // @ts-expect-error "The parameter of the handler of JoinMeeting is any: write its type"
+      Effect.gen(function*() {
+        const meetings = yield* Meetings
+        return {
+          ...handlers,
+          JoinMeeting: Effect.fn("join")(function*(command) {
+            yield* meetings.join(command.meetingId, command.userId)
+          })
+        }
+      }).pipe(Effect.withSpan("build"))
+    )
+    const layer = group.layer(Meetings.pipe(Effect.map((meetings) => ({
+      ...handlers,
+      JoinMeeting: Effect.fnUntraced(function*(command: JoinMeeting) {
+        yield* meetings.join(command.meetingId, command.userId)
+      })
+    }))))
+    expect(layer).type.toBe<Layer.Layer<All, never, Meetings>>()
   })
 
   it("in an object given to `of`, wherever that stands", () => {

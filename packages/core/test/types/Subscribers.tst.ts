@@ -71,6 +71,7 @@ describe("a subscriber's event has the event's type", () => {
   it("in generators in an object made by Effect.map, where an arrow needs its type written", () => {
     Subscribers.layer(
       UserJoined,
+      // @ts-expect-error "The parameter of the subscriber arrow of UserJoined is any: write its type"
       Effect.map(Mailer, (mailer) => ({
         untraced: Effect.fnUntraced(function*(event) {
           expect(event).type.toBe<UserJoined>()
@@ -82,6 +83,40 @@ describe("a subscriber's event has the event's type", () => {
         // @ts-expect-error Parameter 'event' implicitly has an 'any' type
         arrow: (event) => Effect.log(event)
       }))
+    )
+  })
+
+  it("and is never `any`: where TypeScript finds none it must be written", () => {
+    Subscribers.layer(
+      UserJoined,
+      Mailer.pipe(Effect.map((mailer) => ({
+        mail: Effect.fnUntraced(function*(event) {
+          expect(event).type.toBe<UserJoined>()
+          yield* mailer.send(event.userId)
+        })
+      })))
+    )
+    Subscribers.layer(
+      RoomClosed,
+      // @ts-expect-error "The parameter of the subscriber mail of meeting_room_closed is any: write its type"
+      Effect.gen(function*() {
+        yield* Mailer
+        return {
+          mail: Effect.fn("mail")(function*(event) {
+            yield* Effect.log(event.room)
+          })
+        }
+      }).pipe(Effect.withSpan("build"))
+    )
+    Subscribers.layer(
+      UserJoined,
+      Mailer.pipe(Effect.map((mailer) => ({
+        mail: Effect.fnUntraced(function*(event: UserJoined) {
+          yield* mailer.send(event.userId)
+        }),
+        none: () => Effect.void,
+        unknown: (event: unknown) => Effect.log(event)
+      })))
     )
   })
 
