@@ -341,7 +341,7 @@ describe("two middlewares of one name", () => {
   class Wipe extends Command.make<Wipe>()("MiddlewareWipe", { middleware: [admin] }) {}
   class Look extends Query.make<Look>()("MiddlewareLook", { middleware: [open] }) {}
   const Handlers = Layer.merge(Handler.layer(Wipe, () => Effect.void), Handler.layer(Look, () => Effect.void))
-  const Closed = Middleware.layer(admin, () => new Refused({ secret: "" }))
+  const Closed = Middleware.layer(admin, () => Effect.fail(new Refused({ secret: "" })))
   const Open = Middleware.layer(open, (next) => next)
 
   for (const [order, layers] of [["first", Layer.merge(Closed, Open)], ["last", Layer.merge(Open, Closed)]] as const) {

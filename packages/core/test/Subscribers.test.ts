@@ -84,7 +84,7 @@ describe("Subscribers", () => {
         const exits = yield* Effect.forEach(
           [new Happened({ n: 1 }), new Twin({ other: "x" })],
           (event) => Effect.exit(emit(event))
-        ).pipe(Effect.provide(both as Layer.Layer<any>), Effect.provide(Memory))
+        ).pipe(Effect.provide(Layer.merge(both as Layer.Layer<any>, Memory)))
         const defects = exits.filter(Exit.isFailure).map(defectOf)
         assert.strictEqual(defects.length, 1)
         assert.instanceOf(defects[0], HandlerError.HandlerError)
