@@ -26,7 +26,11 @@ import * as Transactor from "./Transactor.ts"
  * @since 0.1.0
  * @category models
  */
-export type Storage = Transactor.Transactor | OutboxStorage.OutboxStorage | Inbox.InboxStorage
+export type Storage =
+  | Transactor.Transactor
+  | OutboxStorage.OutboxStorage
+  | Inbox.InboxStorage
+  | BucketOwner.BucketOwner
 
 /**
  * What {@link layer} provides.
@@ -40,13 +44,11 @@ export type Services = Storage | Broker.Broker | Transaction.Transactional | Rel
  * @since 0.1.0
  * @category models
  */
-export interface Options<ES = never, RS = never, EB = never, RB = never, EO = never, RO = never> {
-  /** The database: transactions, outbox and inbox. Default: {@link layerStorageMemory}. */
+export interface Options<ES = never, RS = never, EB = never, RB = never> {
+  /** The database: transactions, outbox, inbox, and who owns which buckets. Default: {@link layerStorageMemory}. */
   readonly storage?: Layer.Layer<Storage, ES, RS> | undefined
   /** The broker. Default: `Broker.layerMemory`: what that has acknowledged dies with the process. */
   readonly broker?: Layer.Layer<Broker.Broker, EB, RB> | undefined
-  /** Who says which relay works on what. Default: `BucketOwner.layerSingle`, for one relay per database. */
-  readonly owner?: Layer.Layer<BucketOwner.BucketOwner, EO, RO> | undefined
   readonly relay?: Relay.Options | undefined
   readonly transaction?: Transaction.Options | undefined
   readonly serialization?: Serialization.Options | undefined
@@ -54,12 +56,16 @@ export interface Options<ES = never, RS = never, EB = never, RB = never, EO = ne
 }
 
 /**
- * Transactor, outbox and inbox in memory: for tests and first steps.
+ * Transactor, outbox and inbox in memory, with one relay that owns it all: for tests and first steps.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerStorageMemory: Layer.Layer<Storage> = Layer.mergeAll(Transactor.layerMemory, Inbox.layerMemory).pipe(
+export const layerStorageMemory: Layer.Layer<Storage> = Layer.mergeAll(
+  Transactor.layerMemory,
+  Inbox.layerMemory,
+  BucketOwner.layerSingle
+).pipe(
   Layer.provideMerge(OutboxStorage.layerMemory())
 )
 
@@ -90,19 +96,17 @@ export const layerStorageMemory: Layer.Layer<Storage> = Layer.mergeAll(Transacto
  * @since 0.1.0
  * @category layers
  */
-export const layer = <ES = never, RS = never, EB = never, RB = never, EO = never, RO = never>(
-  options: Options<ES, RS, EB, RB, EO, RO> = {}
+export const layer = <ES = never, RS = never, EB = never, RB = never>(
+  options: Options<ES, RS, EB, RB> = {}
 ): Layer.Layer<
   Services,
-  ES | EB | EO | Relay.RelayError | OutboxStorage.StorageError,
-  RS | RB | Exclude<RO, Storage | Broker.Broker>
+  ES | EB | Relay.RelayError | OutboxStorage.StorageError,
+  RS | RB
 > => {
-  const storage: Layer.Layer<Storage, ES, RS> = options.storage ?? layerStorageMemory
+  const storage: Layer.Layer<Storage, ES, RS> = options.storage ?? Layer.fresh(layerStorageMemory)
   const broker: Layer.Layer<Broker.Broker, EB, RB> = options.broker ?? Broker.layerMemory()
-  const owner: Layer.Layer<BucketOwner.BucketOwner, EO, RO | OutboxStorage.OutboxStorage> = options.owner ??
-    BucketOwner.layerSingle
   return Layer.mergeAll(
-    Layer.provide(Relay.layer(options.relay), owner),
+    Relay.layer(options.relay),
     Transaction.Transactional.layerWith(options.transaction ?? {})
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(storage, broker)),
@@ -117,12 +121,12 @@ export const layer = <ES = never, RS = never, EB = never, RB = never, EO = never
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = <ES = never, RS = never, EB = never, RB = never, EO = never, RO = never>(
-  options: Options<ES, RS, EB, RB, EO, RO> = {}
+export const layerConfig = <ES = never, RS = never, EB = never, RB = never>(
+  options: Options<ES, RS, EB, RB> = {}
 ): Layer.Layer<
   Services,
-  ES | EB | EO | Relay.RelayError | OutboxStorage.StorageError | ConfigError.ConfigError,
-  RS | RB | Exclude<RO, Storage | Broker.Broker>
+  ES | EB | Relay.RelayError | OutboxStorage.StorageError | ConfigError.ConfigError,
+  RS | RB
 > =>
   Layer.unwrapEffect(Effect.map(config, (configured) =>
     layer({

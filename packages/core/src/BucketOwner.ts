@@ -16,11 +16,11 @@ import { OutboxStorage, type StorageError } from "./OutboxStorage.ts"
  * @category models
  */
 export interface Holding {
-  /** Fences the relay's writes: storage refuses a token that was superseded. */
+  /** Fences the relay's writes: storage refuses a token that was superseded. 0 where nobody else could write. */
   readonly token: bigint
   readonly buckets: ReadonlyArray<number>
-  /** Until when the relay may start a publish, in milliseconds of its own clock. */
-  readonly trustedUntil: number
+  /** Until when the relay may start a publish, in nanoseconds of its own clock (`Clock.currentTimeNanos`). */
+  readonly trustedUntil: bigint
 }
 
 /**
@@ -62,8 +62,14 @@ export const layerSingle: Layer.Layer<BucketOwner, never, OutboxStorage> = Layer
       holding: Effect.succeed({
         token: 0n,
         buckets: Array.from({ length: storage.buckets }, (_, bucket) => bucket),
-        trustedUntil: Number.POSITIVE_INFINITY
+        trustedUntil: forever
       })
     })
   }))
 )
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+const forever = 2n ** 63n

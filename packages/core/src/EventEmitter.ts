@@ -181,16 +181,20 @@ const registryOf = (definition: Definition, fiber: AnyFiber): Registry =>
 /** To the open transaction, or to the handler that runs, or, if there is neither, to the subscribers right away. */
 const place = (emission: Emission, fiber: AnyFiber): Effect.Effect<void> => {
   const open = openTransaction(fiber)
-  if (open !== undefined && !open.ended()) return join(emission, open)
-  if (emission.handling?.state === "running") {
-    emission.handling.pending.push(emission)
-    return Effect.void
-  }
-  return dispatch([emission])
+  return open === undefined || open.ended() ? placeOutside(emission) : join(emission, open)
+}
+
+const placeOutside = (emission: Emission): Effect.Effect<void> => {
+  if (emission.handling?.state !== "running") return dispatch([emission])
+  emission.handling.pending.push(emission)
+  return Effect.void
 }
 
 const join = (emission: Emission, open: OpenTransaction): Effect.Effect<void> =>
-  Effect.sync(() => open.journal.add({ _tag: "Emission", emission }))
+  Effect.sync(() => {
+    open.journal.add({ _tag: "Emission", emission })
+    open.touch()
+  })
 
 const base = (name: string, fiber: AnyFiber, policy: PolicyOptions) => {
   const handling = currentHandling(fiber)

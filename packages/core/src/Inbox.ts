@@ -97,9 +97,9 @@ export const layerMemory: Layer.Layer<InboxStorage> = Layer.effect(
         const name = JSON.stringify([key.consumer, key.handler, key.source, key.messageId])
         const add = ({ journal }: OpenTransaction) => {
           keys.set(name, journal)
+          journal.add({ _tag: "Undo", undo: () => keys.delete(name) })
           const committed = Effect.zipRight(Effect.sync(() => keys.set(name, undefined)), ended.signal)
-          const rolledBack = Effect.zipRight(Effect.sync(() => keys.delete(name)), ended.signal)
-          return Effect.zipRight(Transaction.afterRollback(rolledBack), Transaction.afterCommit(committed))
+          return Effect.zipRight(Transaction.afterRollback(ended.signal), Transaction.afterCommit(committed))
         }
         const attempt: ReturnType<Context.Tag.Service<InboxStorage>["register"]> = Effect.flatMap(
           Effect.zip(transactionTag, ended.version),

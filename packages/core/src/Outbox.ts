@@ -67,8 +67,10 @@ const addMessages = (
         (error) => new TransactionError({ reason: "EventRejected", message: error.message, cause: error })
       ),
       (messages) => {
+        const ids = messages.map((message) => message.id)
         if (open.ended()) return Effect.fail(endedError("An event was added to the outbox"))
         for (const message of messages) open.journal.add({ _tag: "Message", message })
-        return Effect.succeed(messages.map((message) => message.id))
+        open.touch()
+        return Effect.succeed(ids)
       }
     ))

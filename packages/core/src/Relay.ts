@@ -381,7 +381,7 @@ const makeEngine = (options: Options) =>
           return nothing
         }
         // the lease may have run out while the storage took its time: then somebody else publishes these
-        if ((yield* Clock.currentTimeMillis) >= holding.trustedUntil) return nothing
+        if ((yield* Clock.currentTimeNanos) >= holding.trustedUntil) return nothing
         const { held, publishable } = apart(entries)
         const outcomes = publishable.length === 0 ? [] : yield* restore(publish(publishable))
         const progress = yield* judge(publishable, outcomes, held, holding.token)

@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -75,7 +77,8 @@ export interface Options {
  * - **Together.** The effect's SQL statements and the events given to `Outbox.add` are stored together, or neither is.
  *   It succeeds only when the database has confirmed the commit; any other end is a {@link TransactionError}.
  * - **Nested.** A `run` inside a `run` of the same database is a savepoint: what it wrote and added vanishes if it
- *   fails. Several at once inside one transaction take turns.
+ *   fails. Several at once inside one transaction take turns. Statements of another fiber beside a nested run that fails
+ *   are undone with its savepoint: then the whole transaction fails with the reason `Savepoint`, and nothing is stored.
  * - **Interruption.** It is interruptible until the commit begins. A fiber that outlives the transaction gets errors.
  * - **After the commit** the hooks of {@link afterCommit} run and emitted events are dispatched, in the order they were
  *   added, before `run` returns; this part is not interruptible.
@@ -134,18 +137,18 @@ export const run = <A, E, R>(
  * @category combinators
  */
 export const afterCommit = <R>(
-  effect: Effect.Effect<unknown, never, R>
+  effect: Effect.Effect<unknown, never, R> & OutsideOfIt<R>
 ): Effect.Effect<void, TransactionError, Transaction | R> => hook("AfterCommit", effect)
 
 /**
- * Runs an effect if the transaction is rolled back, or the savepoint this was called in; in reverse order. For state
- * that is not in the database.
+ * Runs an effect if the transaction is rolled back, or the savepoint this was called in; in reverse order, once the
+ * outermost transaction has ended either way. For state that is not in the database. If the outcome of the commit is unknown, neither this nor {@link afterCommit} runs.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const afterRollback = <R>(
-  effect: Effect.Effect<unknown, never, R>
+  effect: Effect.Effect<unknown, never, R> & OutsideOfIt<R>
 ): Effect.Effect<void, TransactionError, Transaction | R> => hook("AfterRollback", effect)
 
 /**
@@ -179,6 +182,11 @@ export class Transactional extends Middleware.make<Transactional>()("Transaction
 // internal
 // -------------------------------------------------------------------------------------
 
+/** A hook runs when the transaction is over: what it would add to it is lost. */
+type OutsideOfIt<R> = Transaction extends R
+  ? "A hook runs after the transaction and asks for Transaction: open one of its own in it, with Transaction.run"
+  : unknown
+
 declare const sealed: unique symbol
 
 /** What is behind the tag is nobody's to read or to make up. */
@@ -191,12 +199,15 @@ const hook = <R>(
   effect: Effect.Effect<unknown, never, R>
 ): Effect.Effect<void, TransactionError, Transaction | R> =>
   Effect.contextWithEffect((context: Context.Context<R>) =>
-    Effect.flatMap(transactionTag, (open) => {
-      if (open.ended()) return Effect.fail(endedError("A hook was added"))
-      // it runs when the transaction is over, and may open another
-      open.journal.add({ _tag: tag, effect: Effect.provide(effect, withoutTransaction(context)) })
-      return Effect.void
-    })
+    Effect.flatMap(transactionTag, (open) =>
+      Effect.suspend(() => {
+        if (open.ended()) return Effect.fail(endedError("A hook was added"))
+        // it runs when the transaction is over, and may open another
+        const own = withoutTransaction(context)
+        open.journal.add({ _tag: tag, effect: Effect.mapInputContext(effect, () => own) })
+        open.touch()
+        return Effect.void
+      }))
   )
 
 const outermost = <A, E, R>(
@@ -231,13 +242,31 @@ const outermost = <A, E, R>(
             Effect.onError(() => level.ended() ? Effect.void : rollback),
             Effect.exit,
             Effect.flatMap((exit) => {
-              const ended = Exit.isSuccess(exit) ? journal.committed(emissionsAfterCommit) : journal.rollback
+              const ended = Exit.isSuccess(exit)
+                ? journal.committed(emissionsAfterCommit)
+                : isUnknown(exit.cause)
+                ? Effect.void
+                : journal.rolledBack
               return Effect.zipRight(Effect.zipRight(Scope.close(scope, exit), ended), exit)
             })
           )
         }
       ))
   )
+
+/** Neither what follows a commit nor what follows a rollback is known to be due. */
+const isUnknown = (cause: Cause.Cause<unknown>): boolean =>
+  Chunk.some(
+    Cause.failures(cause),
+    (error) => error instanceof TransactionError && error.reason === "OutcomeUnknown"
+  )
+
+const besideError = new TransactionError({
+  reason: "Savepoint",
+  message:
+    "A nested run failed while another fiber of the transaction ran statements or added events beside it, which " +
+    "its savepoint took along. Nothing is stored: wait for nested runs, or give each fiber one of its own"
+})
 
 let savepoints = 0
 
@@ -246,7 +275,7 @@ const nested = <A, E, R>(
   surrounding: OpenTransaction | undefined,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | TransactionError, Exclude<R, Transaction>> =>
-  outer.turn.withPermits(1)(Effect.uninterruptibleMask((restore) => {
+  outer.turn(Effect.uninterruptibleMask((restore) => {
     if (outer.ended()) return Effect.fail(endedError("A transaction was opened inside another"))
     const { journal, session, transactor } = outer
     const name = `cqrs_${++savepoints}`
@@ -255,12 +284,14 @@ const nested = <A, E, R>(
       session.savepoint(name),
       Effect.suspend(() => {
         journal.savepoint(name)
+        const touched = outer.touched
         return Effect.matchCauseEffect(within(level, restore(effect)), {
           onFailure: (cause) => {
             level.end()
+            if (outer.touched !== touched) outer.doom(besideError)
             return session.rollbackTo(name).pipe(
               Effect.tapError((error) => Effect.sync(() => outer.doom(error))),
-              Effect.zipRight(journal.rollbackTo(name)),
+              Effect.zipRight(Effect.sync(() => journal.rollbackTo(name))),
               Effect.zipRight(Effect.failCause(cause))
             )
           },

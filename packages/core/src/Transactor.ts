@@ -30,7 +30,8 @@ export type Isolation = "ReadUncommitted" | "ReadCommitted" | "RepeatableRead" |
 export interface Journal {
   readonly savepoint: (name: string) => void
   readonly release: (name: string) => void
-  readonly rollbackTo: (name: string) => Effect.Effect<void>
+  /** Forgets what was added since. `false`: there is no such savepoint, and the transaction must not be committed. */
+  readonly rollbackTo: (name: string) => boolean
 }
 
 /**
@@ -43,6 +44,11 @@ export interface Level {
   readonly depth: number
   /** After this, a statement that comes through this level is refused: its fiber has outlived the transaction. */
   readonly ended: () => boolean
+  /**
+   * Called with each statement of this level: one that runs while a run inside is open is undone with that one's savepoint
+   * if that one fails, and the transaction cannot be committed then.
+   */
+  readonly touch: () => void
   readonly journal: Journal
 }
 

@@ -75,13 +75,16 @@ describe("Bootstrap.layer", () => {
       const joined = yield* Ref.make(false)
       const owner = Layer.succeed(BucketOwner.BucketOwner, {
         join: Effect.as(Ref.set(joined, true), {
-          holding: Effect.succeed({ token: 0n, buckets: [], trustedUntil: Infinity })
+          holding: Effect.succeed({ token: 0n, buckets: [], trustedUntil: 2n ** 63n })
         })
       })
-      const storage = Layer.map(Bootstrap.layerStorageMemory, (context) => {
-        const own = Context.get(context, OutboxStorage.OutboxStorage)
-        return Context.add(context, OutboxStorage.OutboxStorage, { ...own, buckets: 7 })
-      })
+      const storage = Layer.merge(
+        Layer.map(Bootstrap.layerStorageMemory, (context) => {
+          const own = Context.get(context, OutboxStorage.OutboxStorage)
+          return Context.add(context, OutboxStorage.OutboxStorage, { ...own, buckets: 7 })
+        }),
+        owner
+      )
       yield* Effect.gen(function*() {
         assert.strictEqual((yield* OutboxStorage.OutboxStorage).buckets, 7)
         yield* announce
@@ -89,7 +92,7 @@ describe("Bootstrap.layer", () => {
         assert.deepStrictEqual((yield* Scripted).batches, [])
         assert.isTrue(yield* Ref.get(joined))
       }).pipe(Effect.provide(
-        Bootstrap.layer({ broker: layerScripted, owner, storage }).pipe(Layer.provideMerge(layerScripted))
+        Bootstrap.layer({ broker: layerScripted, storage }).pipe(Layer.provideMerge(layerScripted))
       ))
     }))
 

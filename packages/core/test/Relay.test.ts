@@ -349,7 +349,7 @@ describe("outages", () => {
         join: Effect.succeed({
           holding: Effect.zipRight(
             Ref.update(reads, (n) => n + 1),
-            Effect.map(Ref.get(holdings), (buckets) => ({ token: 0n, buckets, trustedUntil: Infinity }))
+            Effect.map(Ref.get(holdings), (buckets) => ({ token: 0n, buckets, trustedUntil: 2n ** 63n }))
           )
         })
       })
@@ -523,7 +523,7 @@ describe("ownership", () => {
       yield* commit(room("blue", 1), room("red", 2))
       yield* drain
       assert.deepStrictEqual(yield* delivered, [1])
-    }).pipe(Effect.provide(owned(Effect.succeed({ token: 1n, buckets: [blue], trustedUntil: Infinity }))))
+    }).pipe(Effect.provide(owned(Effect.succeed({ token: 1n, buckets: [blue], trustedUntil: 2n ** 63n }))))
   })
 
   it.effect("starts no publish outside its trusted window", () =>
@@ -535,7 +535,7 @@ describe("ownership", () => {
     }).pipe(Effect.provide(owned(Effect.succeed({
       token: 1n,
       buckets: Array.from({ length: 64 }, (_, bucket) => bucket),
-      trustedUntil: 5000
+      trustedUntil: 5_000_000_000n
     })))))
 
   it.effect("a settlement that was fenced off is said, and the relay goes on", () =>

@@ -291,7 +291,7 @@ describe("hooks", () => {
       assert.isTrue((yield* Logs).some((line) => line.startsWith("ERROR An after-commit hook died")))
     }).pipe(Effect.provide(Layer.merge(Memory, layerLogs))))
 
-  it.effect("after-rollback hooks run in reverse order, for a transaction and for a savepoint", () =>
+  it.effect("after-rollback hooks of a transaction and of its savepoints run in reverse order, when it has ended", () =>
     Effect.gen(function*() {
       const { said, say } = yield* hooked
       yield* Effect.ignore(Transaction.run(Effect.gen(function*() {
@@ -306,7 +306,7 @@ describe("hooks", () => {
         yield* Transaction.afterRollback(say("outer 2"))
         return yield* Effect.fail("outer")
       })))
-      assert.deepStrictEqual(said, ["inner 2", "inner 1", "between", "outer 2", "released", "outer 1"])
+      assert.deepStrictEqual(said, ["between", "inner 2", "inner 1", "outer 2", "released", "outer 1"])
     }).pipe(Effect.provide(Memory)))
 
   it.effect("after-rollback hooks do not run after a commit", () =>
@@ -487,6 +487,22 @@ describe("Transaction over a transactor", () => {
       assert.deepStrictEqual(list, ["begin", "commit", "close"])
     }).pipe(Effect.provide(layerFake)))
 
+  it.effect("runs neither kind of hook when the outcome of the commit is unknown", () =>
+    Effect.gen(function*() {
+      const { failing } = yield* Statements
+      const hooks: Array<string> = []
+      const hooked = Effect.zipRight(
+        Transaction.afterCommit(Effect.sync(() => hooks.push("committed"))),
+        Transaction.afterRollback(Effect.sync(() => hooks.push("rolled back")))
+      )
+      failing.set("commit", failed("OutcomeUnknown"))
+      yield* Effect.flip(Transaction.run(hooked))
+      assert.deepStrictEqual(hooks, [])
+      failing.set("commit", failed("CommitFailed"))
+      yield* Effect.flip(Transaction.run(hooked))
+      assert.deepStrictEqual(hooks, ["rolled back"])
+    }).pipe(Effect.provide(layerFake)))
+
   it.effect("is not repeated when nested, since the outer transaction is what the server rolled back", () =>
     Effect.gen(function*() {
       const attempts = yield* Ref.make(0)
@@ -662,7 +678,7 @@ describe("the journal", () => {
       const journal = new TransactionJournal()
       for (const one of operations) {
         if (one._tag === "add") journal.add({ _tag: "Message", message: message({ id: String(one.n) }) })
-        else if (one._tag === "rollbackTo") Effect.runSync(journal.rollbackTo(one.name))
+        else if (one._tag === "rollbackTo") journal.rollbackTo(one.name)
         else journal[one._tag](one.name)
       }
       assert.deepStrictEqual(journal.messages.map(({ id }) => id), model(operations))

@@ -7,7 +7,9 @@ import { StorageError } from "@effect-cqrs/core/OutboxStorage"
 import * as Migrator from "@effect/sql/Migrator"
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
+import { verify } from "./internal/tables.ts"
 import { whole } from "./internal/whole.ts"
 
 /**
@@ -38,13 +40,24 @@ export const run = (
     const failed = (cause: unknown) =>
       new StorageError({
         reason: "Schema",
-        message: `The migrations of ${names.outbox} failed and were undone: see the cause`,
+        message: `The migrations of ${names.outbox} failed: see the cause. They may be run again`,
         cause
       })
-    // inside this transaction, that of the migrator is a savepoint: it would not wait for another program's
-    const applied = yield* whole(sql, dialect)(Migrator.make({})({ loader, table: names.migrations })).pipe(
-      Effect.mapError(failed),
+    const migrate = Migrator.make({})({ loader, table: names.migrations }).pipe(
       Effect.catchAllDefect((cause) => Effect.fail(failed(cause)))
     )
+    const applied = yield* Effect.mapError(
+      // inside this transaction, that of the migrator is a savepoint: it would not wait for another program's
+      dialect.migratesWhole ? whole(sql, dialect)(migrate) : Effect.retry(migrate, elsewhere),
+      (error) => error instanceof StorageError ? error : failed(error)
+    )
+    if (!dialect.migratesWhole) yield* Effect.retry(verify(sql, dialect, names), elsewhere)
     return applied.map(([id, name]) => `${id}_${name}`)
   })
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+/** Another program is at it: two that create one table at a time get in each other's way, and one is told it is done. */
+const elsewhere = Schedule.intersect(Schedule.spaced("200 millis"), Schedule.recurUpTo("10 seconds"))

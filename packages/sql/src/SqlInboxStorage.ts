@@ -27,19 +27,22 @@ export const layer = (
       const sql = yield* SqlClient
       const dialect = yield* dialectOf(sql)
       const names = yield* namesOf(options?.prefix ?? "cqrs_")
-      yield* verify(sql, dialect, names, {})
-      const statement = dialect.inbox.register(names)
+      yield* verify(sql, dialect, names)
       return InboxStorage.of({
-        register: ({ consumer, handler, messageId, source }) =>
-          Effect.mapBoth(sql.unsafe(statement, [consumer, handler, source, messageId]).raw, {
-            onSuccess: (raw) => dialect.inbox.written(raw) === 1,
+        register: (key) => {
+          const [text, params] = dialect.inbox.register(names, key)
+          return Effect.matchEffect(sql.unsafe(text, params).raw, {
+            onSuccess: (raw) => Effect.succeed(dialect.affected(raw) === 1),
             onFailure: (cause) =>
-              new StorageError({
-                reason: dialect.isMissingTable(cause) ? "Schema" : "Unavailable",
-                message: `The message could not be registered in ${names.inbox}`,
-                cause
-              })
+              dialect.inbox.isDuplicate(cause) ? Effect.succeed(false) : Effect.fail(
+                new StorageError({
+                  reason: dialect.isMissingTable(cause) ? "Schema" : "Unavailable",
+                  message: `The message could not be registered in ${names.inbox}`,
+                  cause
+                })
+              )
           })
+        }
       })
     })
   )

@@ -7,13 +7,14 @@ import * as Message from "@effect-cqrs/core/Message"
 import { bucketOf, type DeadLetter, type Entry, OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
 import * as Wake from "@effect-cqrs/core/Wake"
 import { SqlClient } from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
+import { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import { dialectOf, namesOf } from "./internal/dialect.ts"
-import { type Options, verify } from "./internal/tables.ts"
+import { dialectOf, type Names, namesOf, type Query } from "./internal/dialect.ts"
+import { queries } from "./internal/queries.ts"
+import { bucketsOf, type Options, verify } from "./internal/tables.ts"
 import { whole } from "./internal/whole.ts"
 
 /**
@@ -50,10 +51,11 @@ interface Row {
 
 const make = (options: Options) =>
   Effect.gen(function*() {
-    const sql = yield* SqlClient
+    const sql = (yield* SqlClient).withoutTransforms()
     const dialect = yield* dialectOf(sql)
     const names = yield* namesOf(options.prefix ?? "cqrs_")
-    const buckets = yield* verify(sql, dialect, names, options)
+    yield* verify(sql, dialect, names)
+    const buckets = yield* bucketsOf(sql, dialect, names, options.buckets)
     const arrivals = yield* Wake.make
     const statements = dialect.outbox
 
@@ -64,50 +66,58 @@ const make = (options: Options) =>
           message: `The table ${names.outbox} is missing or not as it should be: run the migrations`,
           cause: error
         })
+        : dialect.isTooLong(error)
+        ? new StorageError({
+          reason: "Configuration",
+          message:
+            `An event does not fit into ${names.outbox}: its name, topic, key or one of its ids is too long, or ` +
+            "holds a character that the database cannot store",
+          cause: error
+        })
         : new StorageError({ reason: "Unavailable", message: "The outbox's database did not answer", cause: error })
 
-    const query = <A extends object>(statement: string, params: ReadonlyArray<unknown>) =>
-      Effect.mapError(sql.unsafe<A>(statement, params).withoutTransform, storageError)
+    const { execute, query, write } = queries(sql, dialect, storageError)
 
-    const execute = (statement: string, params: ReadonlyArray<unknown>) =>
-      Effect.map(Effect.mapError(sql.unsafe(statement, params).raw, storageError), statements.affected)
+    const change = (
+      statement: (names: Names, sequences: ReadonlyArray<bigint>) => Query,
+      sequences: ReadonlyArray<bigint>
+    ) => sequences.length === 0 ? Effect.succeed(0) : execute(statement(names, sequences))
 
-    const change = (statement: string, sequences: ReadonlyArray<bigint>) =>
-      sequences.length === 0 ? Effect.succeed(0) : execute(statement, [list(sequences)])
-
-    const together = <A>(effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> =>
+    const together = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | StorageError> =>
       Effect.mapError(
         whole(sql, dialect)(effect),
-        (error) => error._tag === "SqlError" ? storageError(error) : error
+        (error) => error instanceof SqlError ? storageError(error) : error
       )
 
     return OutboxStorage.of({
       buckets,
       arrivals,
       append: (messages) =>
-        Effect.forEach(messages, (message) =>
-          execute(statements.insert(names), [
-            message.id,
-            message.name,
-            message.topic,
-            message.key ?? null,
-            bucketOf(message, buckets),
-            JSON.stringify(Message.attributes(message)),
-            JSON.stringify(message.headers),
-            message.contentEncoding,
-            message.correlationId,
-            message.causationId ?? null,
-            message.payload
-          ]), { discard: true }),
+        Effect.forEach(
+          statements.append(
+            names,
+            messages.map((message) => ({
+              id: message.id,
+              name: message.name,
+              topic: message.topic,
+              partitionKey: message.key ?? null,
+              bucket: bucketOf(message, buckets),
+              attributes: JSON.stringify(Message.attributes(message)),
+              headers: JSON.stringify(message.headers),
+              contentEncoding: message.contentEncoding,
+              correlationId: message.correlationId,
+              causationId: message.causationId ?? null,
+              payload: message.payload
+            }))
+          ),
+          execute,
+          { discard: true }
+        ),
       read: ({ buckets: owned, except, limit, maxBytes }) =>
         Effect.gen(function*() {
-          const heads = yield* query<{ readonly sequence: string; readonly size: number | bigint }>(
-            statements.heads(names),
-            [
-              JSON.stringify(owned),
-              JSON.stringify(except),
-              limit
-            ]
+          if (owned.length === 0) return []
+          const heads = yield* query<{ readonly sequence: string; readonly size: number | bigint | string }>(
+            statements.heads(names, { buckets: owned.length === buckets ? undefined : owned, except, limit })
           )
           const chosen: Array<bigint> = []
           let bytes = 0
@@ -117,54 +127,61 @@ const make = (options: Options) =>
             bytes += Number(size)
           }
           if (chosen.length === 0) return []
-          return (yield* query<Row>(statements.rows(names), [list(chosen)])).map(entryOf)
+          return (yield* query<Row>(statements.rows(names, chosen))).map(entryOf)
         }),
-      settle: (_token, settlements) => {
+      settle: (token, settlements) => {
         const delivered = settlements.flatMap((one) => one._tag === "Delivered" ? [one.sequence] : [])
         const others = settlements.filter((one) => one._tag !== "Delivered")
-        const all = Effect.zipRight(
-          change(statements.remove(names), delivered),
-          Effect.forEach(others, (one) =>
-            one._tag === "Deferred"
-              ? execute(statements.defer(names), [
-                one.attempts,
-                Math.round(Duration.toMillis(one.delay) * 1000),
-                one.reason,
-                String(one.sequence)
-              ])
-              : execute(statements.bury(names), [one.attempts, one.policy, one.reason, String(one.sequence)]), {
-            discard: true
-          })
+        const isHeld = token === 0n
+          ? Effect.succeed(true)
+          : Effect.map(query(dialect.lease.hold(names, token)), (rows) => rows.length > 0)
+        if (others.length === 0) {
+          if (delivered.length === 0) return Effect.succeed(true)
+          // none removed: the fence stood before them, or somebody has removed them already
+          return Effect.flatMap(
+            write(statements.removeFenced(names, delivered, token)),
+            (raw) => dialect.affected(raw) > 0 ? Effect.succeed(true) : isHeld
+          )
+        }
+        const all = Effect.filterOrFail(isHeld, (held) => held, () => "superseded" as const).pipe(
+          Effect.zipRight(change(statements.remove, delivered)),
+          Effect.zipRight(Effect.forEach(others, ({ attempts, reason, sequence, ...one }) =>
+            execute(
+              one._tag === "Deferred"
+                ? statements.defer(names, {
+                  sequence,
+                  attempts,
+                  reason,
+                  delayMicros: Math.round(Duration.toMillis(one.delay) * 1000)
+                })
+                : statements.bury(names, { sequence, attempts, reason, policy: one.policy })
+            ), { discard: true })),
+          Effect.as(true)
         )
-        return Effect.as(together(all), true)
+        return together(all).pipe(
+          Effect.catchAll((error) => error === "superseded" ? Effect.succeed(false) : Effect.fail(error))
+        )
       },
       statistics: Effect.map(
-        query<Record<"pending" | "dead" | "age", number | bigint>>(
-          statements.statistics(names),
-          []
-        ),
+        query<Record<"pending" | "dead" | "age", number | bigint | string | null>>(statements.statistics(names)),
         ([row]) => ({
           pending: Number(row!.pending),
           dead: Number(row!.dead),
           oldestAge: Duration.micros(BigInt(Math.max(0, Number(row!.age))))
         })
       ),
-      deadLetters: ({ limit, topic }) =>
-        Effect.map(
-          query<Row>(statements.dead(names), [topic ?? null, topic ?? null, limit]),
-          (rows) =>
-            rows.map((row): DeadLetter => ({
-              ...entryOf(row),
-              reason: row.last_error ?? "",
-              policy: row.exhausted === "skip" ? "skip" : "halt"
-            }))
-        ),
-      redrive: (sequences) => Effect.zipLeft(together(change(statements.redrive(names), sequences)), arrivals.signal),
-      discard: (sequences) => Effect.zipLeft(together(change(statements.discard(names), sequences)), arrivals.signal)
+      deadLetters: (options) =>
+        Effect.map(query<Row>(statements.dead(names, { topic: options.topic, limit: options.limit })), (rows) =>
+          rows.map((row): DeadLetter => ({
+            ...entryOf(row),
+            reason: row.last_error ?? "",
+            policy: row.exhausted === "skip" ? "skip" : "halt"
+          }))),
+      redrive: (sequences) =>
+        Effect.zipLeft(together(change(statements.redrive, sequences)), arrivals.signal),
+      discard: (sequences) => Effect.zipLeft(together(change(statements.discard, sequences)), arrivals.signal)
     })
   })
-
-const list = (sequences: ReadonlyArray<bigint>): string => `[${sequences.join(",")}]`
 
 const strings = (json: string): Either.Either<Record<string, string>, void> =>
   Either.flatMap(

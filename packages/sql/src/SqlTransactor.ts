@@ -10,9 +10,13 @@ import { SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { type CommitFailure, type Dialect, dialectOf } from "./internal/dialect.ts"
+import * as Scope from "effect/Scope"
+import { type Begun, type CommitFailure, type Dialect, dialectOf } from "./internal/dialect.ts"
+import { isDisconnected } from "./internal/errors.ts"
 import { type Fate, guarded } from "./internal/guarded.ts"
 
 /**
@@ -22,7 +26,11 @@ import { type Fate, guarded } from "./internal/guarded.ts"
  * `SqlResolver`, `Model`, and `sql.withTransaction`, which is then a savepoint. A transaction that was opened by
  * `sql.withTransaction` itself is refused with the reason `Foreign`: whether its commit succeeds cannot be known there.
  *
- * On SQLite transactions begin as IMMEDIATE ones: one writer at a time, and no surprise half-way.
+ * On SQLite transactions begin as IMMEDIATE ones: one writer at a time, and no surprise half-way. On MariaDB and MySQL
+ * they run with autocommit off, and a statement that commits implicitly is refused.
+ *
+ * This is one value, which one build of layers makes once: in a program with two databases use `SqlStorage.layer`, or
+ * `Layer.fresh`.
  *
  * @since 0.1.0
  * @category layers
@@ -46,14 +54,14 @@ export const layer: Layer.Layer<Transactor, StorageError, SqlClient | OutboxStor
                 "for: open it with Transaction.run"
             })
           }
-          const connection = yield* Effect.mapError(sql.reserve, unavailable)
-          const fate: Fate = { lost: undefined, isOpen: true }
+          const connection = yield* Effect.mapError(reserve(sql), unavailable)
+          const fate: Fate = { lost: undefined, isOpen: true, busy: Effect.unsafeMakeSemaphore(1) }
           // whatever happens: the next one would find this transaction open on its connection
           yield* Effect.addFinalizer(() =>
             fate.isOpen ? Effect.ignore(dialect.transaction.rollback(connection)) : Effect.void
           )
-          yield* Effect.mapError(dialect.transaction.begin(connection, isolation), unavailable)
-          return session(connection, dialect, storage, fate)
+          const begun = yield* Effect.mapError(dialect.transaction.begin({ connection, isolation, sql }), unavailable)
+          return session(connection, begun, dialect, storage, fate)
         })
     })
   })
@@ -68,6 +76,7 @@ const ours = new WeakSet<Connection>()
 
 const session = (
   connection: Connection,
+  begun: Begun,
   dialect: Dialect,
   storage: OutboxStorage["Type"],
   fate: Fate
@@ -81,41 +90,74 @@ const session = (
   const rollback = Effect.matchEffect(dialect.transaction.rollback(connection), {
     // a transaction that is gone cannot be rolled back, and need not be
     onFailure: (error) =>
-      fate.lost === undefined ? Effect.logDebug("A transaction could not be rolled back", error) : Effect.void,
+      fate.lost !== undefined || isDisconnected(error) ? ended : Effect.zipRight(
+        Effect.logWarning("A transaction could not be rolled back, and its connection is not used again", error),
+        Effect.zipRight(begun.destroy, ended)
+      ),
     onSuccess: () => ended
   })
+  /** Behind a statement that still runs. */
+  const alone = fate.busy.withPermits(1)
   const failed = (error: TransactionError) => Effect.zipRight(rollback, Effect.fail(error))
 
   return {
     join: (level) => {
-      const own = guarded(connection, level, fate, dialect)
+      const own = guarded({ connection, begun, level, fate, dialect })
       ours.add(own)
       return Effect.provideService(TransactionConnection, [own, level.depth] as const) as <A, E, R>(
         effect: Effect.Effect<A, E, R>
       ) => Effect.Effect<A, E, R>
     },
-    savepoint: (name) => run(`SAVEPOINT ${name}`),
-    release: (name) => run(`RELEASE SAVEPOINT ${name}`),
-    rollbackTo: (name) => run(`ROLLBACK TO SAVEPOINT ${name}`),
-    commit: (messages) =>
-      Effect.suspend(() => {
-        if (fate.lost !== undefined) return failed(fate.lost)
-        const flush = messages.length === 0
-          ? Effect.void
-          : Effect.provideService(storage.append(messages), TransactionConnection, [connection, 0] as const)
-        return Effect.matchEffect(flush, {
-          onFailure: (error) =>
-            failed(new TransactionError({ reason: "OutboxFailed", message: error.message, cause: error })),
-          onSuccess: () =>
-            Effect.matchEffect(dialect.transaction.commit(connection), {
-              onFailure: (failure) => failed(notCommitted(failure)),
-              onSuccess: () => Effect.zipRight(ended, messages.length === 0 ? Effect.void : storage.arrivals.signal)
-            })
-        })
-      }),
-    rollback
+    savepoint: (name) => alone(run(`SAVEPOINT ${name}`)),
+    release: (name) => alone(run(`RELEASE SAVEPOINT ${name}`)),
+    rollbackTo: (name) => alone(run(`ROLLBACK TO SAVEPOINT ${name}`)),
+    commit: (messages) => {
+      const flush = messages.length === 0 ? Effect.void : Effect.zipRight(
+        // first: of a transaction that is gone the events would be stored by themselves
+        Effect.mapError(dialect.transaction.seal(connection), notCommitted),
+        Effect.mapError(
+          Effect.provideService(storage.append(messages), TransactionConnection, [connection, 0] as const),
+          (error) =>
+            dialect.transaction.isAborted(error)
+              ? rolledBack(error)
+              : new TransactionError({ reason: "OutboxFailed", message: error.message, cause: error })
+        )
+      )
+      const commit = Effect.mapError(
+        dialect.transaction.commit(connection, { isSealed: messages.length > 0 }),
+        notCommitted
+      )
+      return alone(Effect.suspend(() =>
+        fate.lost !== undefined
+          ? failed(fate.lost)
+          : Effect.catchAll(Effect.zipRight(flush, commit), failed).pipe(
+            Effect.zipRight(ended),
+            Effect.zipRight(messages.length === 0 ? Effect.void : storage.arrivals.signal)
+          )
+      ))
+    },
+    rollback: alone(rollback)
   }
 }
+
+/**
+ * A connection of the pool. Interrupted while it waits for one, it lets go at once; the driver may still be given one for
+ * it then, which goes straight back (@effect/sql-pg would keep it).
+ */
+const reserve = (sql: SqlClient): Effect.Effect<Connection, SqlError, Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Scope.make(), (own) => {
+      const close = Scope.close(own, Exit.void)
+      return Effect.flatMap(
+        Effect.forkDaemon(Effect.interruptible(Scope.extend(sql.reserve, own))),
+        (waiting) =>
+          restore(Fiber.join(waiting)).pipe(
+            Effect.tap(() => Effect.addFinalizer(() => close)),
+            Effect.onError(() => Effect.forkDaemon(Effect.zipRight(Fiber.await(waiting), close)))
+          )
+      )
+    })
+  )
 
 const unavailable = (error: SqlError) =>
   new TransactionError({
@@ -125,15 +167,37 @@ const unavailable = (error: SqlError) =>
     cause: error
   })
 
-const notCommitted = ({ at, error }: CommitFailure) =>
-  at === "guard"
-    ? new TransactionError({
-      reason: "RolledBack",
-      message: "The database had rolled the transaction back before it was committed. Nothing of it is stored",
-      cause: error
-    })
-    : new TransactionError({
-      reason: "CommitFailed",
-      message: "The database refused to commit the transaction. Nothing of it is stored",
-      cause: error
-    })
+const rolledBack = (cause: unknown) =>
+  new TransactionError({
+    reason: "RolledBack",
+    message: "The database had rolled the transaction back before it was committed. Nothing of it is stored",
+    cause
+  })
+
+const notCommitted = ({ at, error }: CommitFailure): TransactionError => {
+  switch (at) {
+    case "rolledBack":
+      return rolledBack(error)
+    case "implicit":
+      return new TransactionError({
+        reason: "ImplicitCommit",
+        message:
+          "The transaction was over before it was committed: a statement in it has committed what came before. " +
+          "What came after is not stored, nor are its events. Keep such statements out of Transaction.run",
+        cause: error
+      })
+    case "refused":
+      return new TransactionError({
+        reason: "CommitFailed",
+        message: "The database refused to commit the transaction. Nothing of it is stored",
+        cause: error
+      })
+    case "unknown":
+      return new TransactionError({
+        reason: "OutcomeUnknown",
+        message:
+          "The connection was lost during COMMIT: the transaction is stored, or it is not. Look before you repeat it",
+        cause: error
+      })
+  }
+}

@@ -6,6 +6,13 @@
 export * as Migrations from "./Migrations.ts"
 
 /**
+ * Buckets shared among relays through leases in the database.
+ *
+ * @since 0.1.0
+ */
+export * as SqlBucketOwner from "./SqlBucketOwner.ts"
+
+/**
  * The inbox in a table beside the application's own.
  *
  * @since 0.1.0

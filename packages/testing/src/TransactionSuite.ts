@@ -362,7 +362,8 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
           Effect.gen(function*() {
             const error = yield* Effect.flip(Transaction.run(Effect.gen(function*() {
               yield* both("a")
-              yield* implicitCommit
+              // whether it commits or is refused, the transaction is not what it was
+              yield* Effect.ignore(implicitCommit)
               yield* Effect.ignore(both("b"))
             })))
             assertReason(error, "ImplicitCommit")
@@ -482,7 +483,7 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
       it(
         "what is written beside a nested run that fails has the fate of its event",
         Effect.gen(function*() {
-          yield* Transaction.run(Effect.gen(function*() {
+          const exit = yield* Effect.exit(Transaction.run(Effect.gen(function*() {
             const inside = yield* Deferred.make<void>()
             const go = yield* Deferred.make<void>()
             const nested = yield* Effect.fork(Effect.exit(Transaction.run(Effect.gen(function*() {
@@ -496,11 +497,43 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
             yield* Deferred.succeed(go, undefined)
             yield* Fiber.join(nested)
             yield* both("b")
-          }))
-          const writes = yield* read
-          yield* assertStored(writes.includes("beside") ? ["beside", "b"] : ["b"])
+          })))
+          if (Exit.isFailure(exit)) assertReason(failureOf(exit), "Savepoint")
+          yield* assertStored(Exit.isSuccess(exit) ? ["beside", "b"] : [])
         })
       )
+
+      for (const first of ["write", "event"] as const) {
+        it(
+          `a write and its event stay together when a nested run beside them fails in between, the ${first} being first`,
+          Effect.gen(function*() {
+            const exit = yield* Effect.exit(Transaction.run(Effect.gen(function*() {
+              const open = yield* Deferred.make<void>()
+              const go = yield* Deferred.make<void>()
+              const done = yield* Deferred.make<void>()
+              const steps = [write("beside"), Outbox.add(new Announced({ key: "beside" }))]
+              if (first === "event") steps.reverse()
+              yield* Effect.all([
+                Effect.gen(function*() {
+                  yield* steps[0]!
+                  yield* Deferred.succeed(go, undefined)
+                  yield* Deferred.await(open)
+                  yield* steps[1]!
+                  yield* Deferred.succeed(done, undefined)
+                }),
+                Effect.ignore(Effect.zipRight(
+                  Deferred.await(go),
+                  Transaction.run(Effect.zipRight(
+                    Effect.zipRight(Deferred.succeed(open, undefined), Deferred.await(done)),
+                    new Refused()
+                  ))
+                ))
+              ], { concurrency: "unbounded" })
+            })))
+            yield* assertStored(Exit.isSuccess(exit) ? ["beside"] : [])
+          })
+        )
+      }
 
       itWith(
         facts.withTransaction,
@@ -764,7 +797,7 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
           const said: Array<string> = []
           const say = (what: string) => Effect.sync(() => said.push(what))
           yield* Transaction.run(Effect.gen(function*() {
-            yield* Transaction.afterCommit(
+            yield* afterCommit(
               Effect.flatMap(
                 Effect.orDie(Effect.all([read, announced])),
                 ([writes, events]) => say(`one sees ${writes.join()} ${events.join()}`)
@@ -809,8 +842,23 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
               yield* withTransaction(Transaction.afterCommit(say("kept")))
               yield* say("body")
             }))
-            assert.deepStrictEqual(said, ["undone", "body", "kept"])
+            assert.deepStrictEqual(said, ["body", "undone", "kept"])
           })
+      )
+
+      it(
+        "a hook of a nested run that failed may open a transaction, when the outer one has ended",
+        Effect.gen(function*() {
+          yield* Transaction.run(Effect.gen(function*() {
+            yield* both("a")
+            yield* Effect.flip(Transaction.run(Effect.zipRight(
+              afterRollback(Effect.orDie(Transaction.run(both("b")))),
+              new Refused()
+            )))
+            yield* both("c")
+          }))
+          yield* assertStored(["a", "c", "b"])
+        })
       )
 
       it(
@@ -833,9 +881,9 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
         Effect.gen(function*() {
           yield* Transaction.run(Effect.gen(function*() {
             yield* both("a")
-            yield* Transaction.afterCommit(Effect.orDie(Transaction.run(both("b"))))
-            yield* Transaction.afterCommit(Effect.orDie(Transaction.run(Effect.zipRight(both("c"), new Refused()))))
-            yield* Transaction.afterCommit(Effect.orDie(Transaction.run(both("d"))))
+            yield* afterCommit(Effect.orDie(Transaction.run(both("b"))))
+            yield* afterCommit(Effect.orDie(Transaction.run(Effect.zipRight(both("c"), new Refused()))))
+            yield* afterCommit(Effect.orDie(Transaction.run(both("d"))))
           }))
           yield* assertStored(["a", "b", "d"])
         })
@@ -988,6 +1036,13 @@ type Step =
   }
 
 const decoder = new TextDecoder()
+
+/** Of services that only an adapter knows the compiler cannot say that no Transaction is among them. */
+const afterCommit: <R>(
+  effect: Effect.Effect<unknown, never, R>
+) => Effect.Effect<void, Transaction.TransactionError, Transaction.Transaction | R> = Transaction.afterCommit as never
+
+const afterRollback: typeof afterCommit = Transaction.afterRollback as never
 
 /** The keys of the events that are stored, by sequence. */
 const announced = Effect.flatMap(OutboxStorage, (storage) =>

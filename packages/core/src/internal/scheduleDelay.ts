@@ -25,7 +25,8 @@ export const delayAfter = (
       now += delay
       state = next
     }
-    return Option.some(Duration.millis(delay))
+    // whole milliseconds, as clocks and storages count them
+    return Option.some(Duration.millis(Math.ceil(delay)))
   })
 
 /** For what is tried for ever: the schedule's last delay stands in for those behind its end. */

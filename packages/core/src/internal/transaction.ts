@@ -13,11 +13,15 @@ type Entry =
   | { readonly _tag: "Emission"; readonly emission: Emission }
   | { readonly _tag: "AfterCommit"; readonly effect: Effect.Effect<unknown> }
   | { readonly _tag: "AfterRollback"; readonly effect: Effect.Effect<unknown> }
+  /** Of the library's own: at once, when what it belongs to is rolled back. */
+  | { readonly _tag: "Undo"; readonly undo: () => void }
 
 /** What was added to a transaction, in order, with the places of its savepoints: a copy of the database's own stack. */
 export class TransactionJournal implements Journal {
   private entries: Array<Entry> = []
   private marks: Array<{ readonly name: string; readonly at: number }> = []
+  /** Hooks of what was rolled back, due when the whole is over: until then the connection, if there is only one, is taken. */
+  private due: Array<Effect.Effect<void>> = []
 
   add(entry: Entry): void {
     this.entries.push(entry)
@@ -32,15 +36,19 @@ export class TransactionJournal implements Journal {
     if (index >= 0) this.marks.length = index
   }
 
-  rollbackTo = (name: string): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const index = this.find(name)
-      if (index < 0) return Effect.void
-      this.marks.length = index + 1
-      return this.undo(this.marks[index]!.at)
-    })
+  rollbackTo = (name: string): boolean => {
+    const index = this.find(name)
+    if (index < 0) return false
+    this.marks.length = index + 1
+    this.forget(this.marks[index]!.at)
+    return true
+  }
 
-  rollback: Effect.Effect<void> = Effect.suspend(() => this.undo(0))
+  /** After the rollback. */
+  rolledBack: Effect.Effect<void> = Effect.suspend(() => {
+    this.forget(0)
+    return Effect.all(this.due, { discard: true })
+  })
 
   get messages(): ReadonlyArray<Message> {
     return this.entries.flatMap((entry) => entry._tag === "Message" ? [entry.message] : [])
@@ -48,7 +56,7 @@ export class TransactionJournal implements Journal {
 
   /** Hooks and events in the order they were added, after the commit. */
   committed(run: (entries: ReadonlyArray<Emission | Effect.Effect<void>>) => Effect.Effect<void>): Effect.Effect<void> {
-    return run(this.entries.flatMap((entry): ReadonlyArray<Emission | Effect.Effect<void>> => {
+    const entries = this.entries.flatMap((entry): ReadonlyArray<Emission | Effect.Effect<void>> => {
       switch (entry._tag) {
         case "AfterCommit":
           return [harmless(entry.effect, "An after-commit hook died. The transaction stays committed.")]
@@ -57,7 +65,8 @@ export class TransactionJournal implements Journal {
         default:
           return []
       }
-    }))
+    })
+    return Effect.zipRight(Effect.all(this.due, { discard: true }), run(entries))
   }
 
   // like the database, the latest of several savepoints of one name
@@ -65,16 +74,13 @@ export class TransactionJournal implements Journal {
     return this.marks.map((mark) => mark.name).lastIndexOf(name)
   }
 
-  private undo(at: number): Effect.Effect<void> {
-    const undone = this.entries.splice(at).reverse()
-    return Effect.forEach(
-      undone,
-      (entry) =>
-        entry._tag === "AfterRollback"
-          ? harmless(entry.effect, "An after-rollback hook died. The transaction stays rolled back.")
-          : Effect.void,
-      { discard: true }
-    )
+  private forget(at: number): void {
+    for (const entry of this.entries.splice(at).reverse()) {
+      if (entry._tag === "Undo") entry.undo()
+      if (entry._tag === "AfterRollback") {
+        this.due.push(harmless(entry.effect, "An after-rollback hook died. The transaction stays rolled back."))
+      }
+    }
   }
 }
 
@@ -87,8 +93,7 @@ const harmless = (effect: Effect.Effect<unknown>, message: string): Effect.Effec
 /** The service behind the type `Transaction`: one level of an open transaction. */
 export class OpenTransaction implements Level {
   private isEnded = false
-  /** Savepoints nest, so that what wants to nest inside this level waits for its turn. */
-  readonly turn = Effect.unsafeMakeSemaphore(1)
+  private readonly nesting = Effect.unsafeMakeSemaphore(1)
 
   constructor(
     readonly transactor: Context.Tag.Service<Transactor>,
@@ -99,6 +104,21 @@ export class OpenTransaction implements Level {
     /** The transaction, of whatever transactor, that was open where this one was opened. */
     readonly surrounding: OpenTransaction | undefined
   ) {}
+
+  /** Savepoints nest: of what wants to nest inside this level one has its turn. */
+  turn = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => this.nesting.withPermits(1)(effect)
+
+  private touches = 0
+
+  /** Something of this level itself has happened. */
+  touch = (): void => {
+    this.touches += 1
+  }
+
+  /** How often something happened at this level and those round it: beside what is open inside, if that goes on. */
+  get touched(): number {
+    return this.touches + (this.parent?.touched ?? 0)
+  }
 
   /** Why the transaction can no longer be committed: a savepoint could not be released or rolled back to. */
   doomed: TransactionError | undefined
@@ -123,6 +143,6 @@ export const openTransaction = (fiber: Fiber.RuntimeFiber<any, any>): OpenTransa
 export const endedError = (what: string): TransactionError =>
   new TransactionError({
     reason: "Ended",
-    message: `${what} after the end of its transaction: wait for forked fibers inside Transaction.run, or let them ` +
-      "open a transaction of their own"
+    message: `${what} after the end of its transaction: wait for forked fibers inside Transaction.run, or start ` +
+      "them in Transaction.afterCommit"
   })

@@ -17,6 +17,17 @@ describe("C4: Transaction.run", () => {
     Effect.runSync(Transaction.run(Outbox.add(roomClosed)))
   })
 
+  it("is not there for what a hook would add to it", () => {
+    const later = Effect.orDie(Outbox.add(roomClosed))
+    // @ts-expect-error A hook runs after the transaction and asks for Transaction
+    void Transaction.afterCommit(later)
+    // @ts-expect-error A hook runs after the transaction and asks for Transaction
+    void Transaction.afterRollback(later)
+    expect(Transaction.afterCommit(Effect.orDie(Transaction.run(Outbox.add(roomClosed))))).type.toBe<
+      Effect.Effect<void, Transaction.TransactionError, Transaction.Transaction | Transactor.Transactor>
+    >()
+  })
+
   it("is asked for by the hooks", () => {
     expect(Transaction.afterCommit(CurrentUser)).type.toBe<
       Effect.Effect<void, Transaction.TransactionError, Transaction.Transaction | CurrentUser>

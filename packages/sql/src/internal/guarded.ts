@@ -4,12 +4,14 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { Dialect } from "./dialect.ts"
+import type { Begun, Dialect } from "./dialect.ts"
 
 /** What a transaction's connections know of it. */
 export interface Fate {
   /** Why it can no longer be committed. */
   lost: TransactionError | undefined
+  /** Held by the statement that runs, or by the commit. */
+  readonly busy: Effect.Semaphore
   /** Whether it has been neither committed nor rolled back. */
   isOpen: boolean
 }
@@ -45,6 +47,12 @@ const tokensOf = (statement: string) => {
   }
 }
 
+const bare = (statement: string): string => {
+  skipped.lastIndex = 0
+  skipped.exec(statement)
+  return statement.slice(skipped.lastIndex)
+}
+
 /** Savepoint statements, and those that would begin or end the transaction itself. */
 export const controlOf = (statement: string): Control | undefined => {
   const next = tokensOf(statement)
@@ -77,6 +85,8 @@ export const controlOf = (statement: string): Control | undefined => {
   }
 }
 
+const refuse = (message: string) => Effect.fail(new SqlError({ cause: undefined, message }))
+
 /** What a statement answers that was not executed. */
 const nothing: unknown = []
 
@@ -87,57 +97,83 @@ const asSqlError = (error: TransactionError): SqlError => new SqlError({ cause: 
  * that come after the server has given the transaction up (they would be committed one by one), and those that would end
  * it; and it tells the journal of savepoints, so that events share the fate of the writes beside them.
  */
-export const guarded = (connection: Connection, level: Level, fate: Fate, dialect: Dialect): Connection => {
+export const guarded = (options: {
+  readonly connection: Connection
+  readonly begun: Begun
+  readonly level: Level
+  readonly fate: Fate
+  readonly dialect: Dialect
+}): Connection => {
+  const { begun, connection, dialect, fate, level } = options
   const refusal = (): TransactionError | undefined =>
     fate.lost ?? (level.ended()
       ? new TransactionError({
         reason: "Ended",
         message:
           "A statement came after the end of its transaction: wait for forked fibers inside Transaction.run, or " +
-          "let them open a transaction of their own"
+          "start them in Transaction.afterCommit"
       })
       : undefined)
 
-  const guard = <A>(statement: string, run: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
-    Effect.suspend(() => {
-      const control = controlOf(statement)
+  const isLost = (error: SqlError) =>
+    Effect.map(dialect.transaction.isLost(connection, error), (lost) => {
+      if (!lost) return
+      fate.lost = new TransactionError({
+        reason: "RolledBack",
+        message: "The database rolled the transaction back when a statement failed. Nothing of it is stored"
+      })
+    })
+
+  const keep = (control: Control | undefined): void => {
+    switch (control?._tag) {
+      case "Savepoint":
+        return level.journal.savepoint(control.name)
+      case "Release":
+        return level.journal.release(control.name)
+      case "RollbackTo": {
+        if (level.journal.rollbackTo(control.name)) return
+        fate.lost = new TransactionError({
+          reason: "Savepoint",
+          message: `ROLLBACK TO ${control.name}: nobody knows which events were added after it. Nothing is stored`
+        })
+      }
+    }
+  }
+
+  const guard = <A>(statement: string, run: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> => {
+    const control = controlOf(statement)
+    // in one piece with what it means: neither a savepoint nor the commit comes in between
+    return fate.busy.withPermits(1)(Effect.uninterruptibleMask((restore) => {
       const refused = refusal()
       if (refused !== undefined) {
         // nothing is left to undo, and sql.withTransaction would die of a refusal in place of its own failure
         return control?._tag === "RollbackTo" ? Effect.succeed(nothing as A) : Effect.fail(asSqlError(refused))
       }
       if (control?._tag === "Whole") {
-        return Effect.fail(
-          new SqlError({
-            cause: undefined,
-            message:
-              `${control.verb} inside Transaction.run: it begins and ends its transaction by itself. Fail to roll it ` +
-              "back, or nest a Transaction.run"
-          })
+        return refuse(
+          `${control.verb} inside Transaction.run: it begins and ends its transaction by itself. Fail to roll it ` +
+            "back, or nest a Transaction.run"
         )
       }
-      const checked = Effect.tapError(run, () =>
-        Effect.flatMap(dialect.transaction.isLost(connection), (lost) => {
-          if (lost) {
-            fate.lost = new TransactionError({
-              reason: "RolledBack",
-              message: "The database rolled the transaction back when a statement failed. Nothing of it is stored"
-            })
-          }
-          return Effect.void
-        }))
-      if (control === undefined) return checked
-      return Effect.uninterruptible(Effect.tap(checked, () => {
-        switch (control._tag) {
-          case "Savepoint":
-            return Effect.sync(() => level.journal.savepoint(control.name))
-          case "Release":
-            return Effect.sync(() => level.journal.release(control.name))
-          case "RollbackTo":
-            return level.journal.rollbackTo(control.name)
-        }
-      }))
-    })
+      if (control?.name.startsWith("cqrs_") === true) {
+        return refuse(`The savepoint ${control.name}: names that begin with cqrs_ are this library's`)
+      }
+      if (dialect.transaction.commitsImplicitly(bare(statement))) {
+        fate.lost = new TransactionError({
+          reason: "ImplicitCommit",
+          message:
+            "A statement inside Transaction.run would have committed what came before it (in MySQL and MariaDB, those " +
+            "that change tables, users or locks do): it was refused, and the transaction is rolled back"
+        })
+        return Effect.fail(asSqlError(fate.lost))
+      }
+      level.touch()
+      return Effect.onInterrupt(restore(run), () => begun.cancel).pipe(
+        Effect.tapError(isLost),
+        Effect.tap(() => keep(control))
+      )
+    }))
+  }
 
   return {
     execute: (sql, params, transform) => guard(sql, connection.execute(sql, params, transform)),

@@ -1,29 +1,10 @@
-import type { Connection } from "@effect/sql/SqlConnection"
-import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { Dialect } from "./dialect.ts"
-
-const run = (connection: Connection, statement: string): Effect.Effect<void, SqlError> =>
-  // preparing throws in the driver itself
-  Effect.catchAllDefect(
-    Effect.suspend(() => Effect.asVoid(connection.executeUnprepared(statement, [], undefined))),
-    (cause) => Effect.fail(new SqlError({ cause, message: "Failed to execute statement" }))
-  )
+import { begun, codeOf, run, textOf } from "./errors.ts"
 
 /** Microseconds since 1970 by the database's clock, which SQLite knows to the millisecond. */
 const now = "cast((julianday('now') - 2440587.5) * 86400000000 as integer)"
-
-const codeOf = (error: unknown): string => {
-  if (typeof error !== "object" || error === null) return ""
-  if ("code" in error && typeof error.code === "string") return error.code
-  return "cause" in error ? codeOf(error.cause) : ""
-}
-
-const textOf = (error: unknown): string => {
-  if (typeof error !== "object" || error === null) return ""
-  return ("message" in error ? `${error.message} ` : "") + ("cause" in error ? textOf(error.cause) : "")
-}
 
 const isBusy = (error: unknown): boolean => codeOf(error).startsWith("SQLITE_BUSY")
 
@@ -33,7 +14,7 @@ const patience = Schedule.spaced("5 millis").pipe(
   Schedule.whileInput(isBusy)
 )
 
-const changes = (raw: unknown): number => (raw as { readonly changes: number }).changes
+const list = (chosen: ReadonlyArray<bigint>): string => `[${chosen.join(",")}]`
 
 const sequences = "(select cast(value as integer) from json_each(?))"
 
@@ -50,18 +31,20 @@ export const sqlite: Dialect = {
     // IMMEDIATE: a transaction that reads first and then writes would otherwise fail at once when another one writes.
     // Prepared once: libsql counts a statement that was refused for a lock as running until the same one runs again, and
     // sets no savepoint meanwhile ("SQL statements in progress")
-    begin: (connection) =>
-      Effect.zipRight(
-        Effect.retry(connection.execute("BEGIN IMMEDIATE", [], undefined), patience),
-        run(connection, "SAVEPOINT cqrs_guard")
+    begin: ({ connection }) =>
+      Effect.retry(connection.execute("BEGIN IMMEDIATE", [], undefined), patience).pipe(
+        Effect.zipRight(run(connection, "SAVEPOINT cqrs_guard")),
+        Effect.as(begun)
       ),
-    commit: (connection) =>
+    seal: (connection) =>
+      Effect.mapError(run(connection, "RELEASE cqrs_guard"), (error) => ({ at: "rolledBack" as const, error })),
+    commit: (connection, { isSealed }) =>
       Effect.zipRight(
-        Effect.mapError(run(connection, "RELEASE cqrs_guard"), (error) => ({ at: "guard" as const, error })),
+        isSealed ? Effect.void : sqlite.transaction.seal(connection),
         // where there is no WAL, a reader holds it up
         Effect.mapError(
           Effect.retry(connection.execute("COMMIT", [], undefined), patience),
-          (error) => ({ at: "commit" as const, error })
+          (error) => ({ at: "refused" as const, error })
         )
       ),
     rollback: (connection) => run(connection, "ROLLBACK"),
@@ -71,14 +54,18 @@ export const sqlite: Dialect = {
         onFailure: () => Effect.succeed(false),
         onSuccess: () => Effect.as(Effect.ignore(run(connection, "ROLLBACK")), true)
       }),
+    isAborted: () => false,
+    commitsImplicitly: () => false,
     isConflict: isBusy
   },
+  writesWhole: true,
+  migratesWhole: true,
   migrations: (names) => [{
     id: 1,
     name: "create_tables",
     statements: [
-      `create table ${names.settings} (name text primary key not null, value text not null)`,
-      `create table ${names.outbox} (
+      `create table if not exists ${names.settings} (name text primary key not null, value text not null)`,
+      `create table if not exists ${names.outbox} (
   sequence integer primary key autoincrement,
   bucket integer not null,
   id text not null,
@@ -98,10 +85,13 @@ export const sqlite: Dialect = {
   exhausted text,
   created_at integer not null
 )`,
-      `create index ${names.outbox}_bucket on ${names.outbox} (bucket, sequence)`,
-      `create index ${names.outbox}_waiting on ${names.outbox} (topic, partition_key, sequence) ` +
+      `create index if not exists ${names.outbox}_bucket on ${names.outbox} (bucket, sequence)`,
+      `create index if not exists ${names.outbox}_waiting on ${names.outbox} (topic, partition_key, sequence) ` +
       "where available_at > 0 or dead_at is not null",
-      `create table ${names.inbox} (
+      // autoincrement: an id never comes back, and so it is the fencing token
+      `create table if not exists ${names.relay} (id integer primary key autoincrement, expires_at integer not null)`,
+      `create table if not exists ${names.lease} (bucket integer primary key not null, relay_id integer)`,
+      `create table if not exists ${names.inbox} (
   consumer text not null,
   handler text not null,
   source text not null,
@@ -112,44 +102,131 @@ export const sqlite: Dialect = {
     ]
   }],
   outbox: {
-    insert: (names) =>
-      `insert into ${names.outbox} (id, name, topic, partition_key, bucket, attributes, headers, content_encoding, ` +
-      `correlation_id, causation_id, payload, created_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${now})`,
-    heads: (names) =>
-      `select cast(o.sequence as text) as sequence, length(o.payload) as size from ${names.outbox} o ` +
-      `where o.dead_at is null and o.available_at <= ${now} ` +
-      "and o.bucket in (select value from json_each(?)) and o.topic not in (select value from json_each(?)) " +
-      `and not exists (select 1 from ${names.outbox} b where b.topic = o.topic and b.partition_key = o.partition_key ` +
-      `and b.sequence < o.sequence and ${blocks("b")}) order by o.sequence limit ?`,
-    rows: (names) =>
+    append: (names, rows) =>
+      rows.map((row) => [
+        `insert into ${names.outbox} (id, name, topic, partition_key, bucket, attributes, headers, content_encoding, ` +
+        `correlation_id, causation_id, payload, created_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${now})`,
+        [
+          row.id,
+          row.name,
+          row.topic,
+          row.partitionKey,
+          row.bucket,
+          row.attributes,
+          row.headers,
+          row.contentEncoding,
+          row.correlationId,
+          row.causationId,
+          row.payload
+        ]
+      ]),
+    heads: (names, { buckets, except, limit }) => {
+      const of = (bucket: number | undefined) =>
+        `select o.sequence, length(o.payload) as size from ${names.outbox} o ` +
+        `where ${
+          bucket === undefined ? "" : `o.bucket = ${bucket} and `
+        }o.dead_at is null and o.available_at <= ${now} ` +
+        "and o.topic not in (select value from json_each(?1)) " +
+        `and not exists (select 1 from ${names.outbox} b where b.topic = o.topic and b.partition_key = o.partition_key ` +
+        `and b.sequence < o.sequence and ${blocks("b")}) order by o.sequence limit ?2`
+      const all = buckets === undefined
+        ? of(undefined)
+        : buckets.map((bucket) => `select * from (${of(bucket)})`).join(" union all ")
+      return [
+        `select cast(sequence as text) as sequence, size from (${all}) h order by h.sequence limit ?2`,
+        [JSON.stringify(except), limit]
+      ]
+    },
+    rows: (names, chosen) => [
       `select ${columns} from ${names.outbox} where sequence in ${sequences} order by ${names.outbox}.sequence`,
-    remove: (names) => `delete from ${names.outbox} where sequence in ${sequences} and dead_at is null`,
-    defer: (names) =>
+      [list(chosen)]
+    ],
+    remove: (names, delivered) => sqlite.outbox.removeFenced(names, delivered, 0n),
+    removeFenced: (names, delivered, token) => [
+      `delete from ${names.outbox} where sequence in ${sequences} and dead_at is null` +
+      (token === 0n ? "" : ` and exists (select 1 from ${names.relay} where id = ${token})`),
+      [list(delivered)]
+    ],
+    defer: (names, { attempts, delayMicros, reason, sequence }) => [
       `update ${names.outbox} set attempts = ?, available_at = ${now} + ?, last_error = ? ` +
       "where sequence = cast(? as integer) and dead_at is null",
-    bury: (names) =>
+      [attempts, delayMicros, reason, String(sequence)]
+    ],
+    bury: (names, { attempts, policy, reason, sequence }) => [
       `update ${names.outbox} set attempts = ?, exhausted = ?, last_error = ?, dead_at = ${now} ` +
       "where sequence = cast(? as integer) and dead_at is null",
-    statistics: (names) =>
+      [attempts, policy, reason, String(sequence)]
+    ],
+    statistics: (names) => [
       "select count(*) filter (where dead_at is null) as pending, count(*) filter (where dead_at is not null) as dead, " +
       `coalesce(${now} - min(created_at) filter (where dead_at is null), 0) as age from ${names.outbox}`,
-    dead: (names) =>
+      []
+    ],
+    dead: (names, { limit, topic }) => [
       `select ${columns} from ${names.outbox} where (available_at > 0 or dead_at is not null) and dead_at is not null ` +
       `and (? is null or topic = ?) order by ${names.outbox}.sequence limit ?`,
-    redrive: (names) =>
+      [topic ?? null, topic ?? null, limit]
+    ],
+    redrive: (names, dead) => [
       `update ${names.outbox} set dead_at = null, exhausted = null, attempts = 0, available_at = 0 ` +
       `where sequence in ${sequences} and dead_at is not null`,
-    discard: (names) => `delete from ${names.outbox} where sequence in ${sequences} and dead_at is not null`,
-    remember: (names) => `insert into ${names.settings} (name, value) values (?, ?) on conflict (name) do nothing`,
-    affected: changes
+      [list(dead)]
+    ],
+    discard: (names, dead) => [
+      `delete from ${names.outbox} where sequence in ${sequences} and dead_at is not null`,
+      [list(dead)]
+    ]
+  },
+  lease: {
+    create: (names, buckets) => [
+      "with recursive n (bucket) as (select 0 union all select bucket + 1 from n where bucket + 1 < ?) " +
+      `insert or ignore into ${names.lease} (bucket) select bucket from n`,
+      [buckets]
+    ],
+    register: (names, termMicros) => [`insert into ${names.relay} (expires_at) values (${now} + ?)`, [termMicros]],
+    registered: (raw) => BigInt((raw as { readonly lastInsertRowid: number | bigint }).lastInsertRowid),
+    renew: (names, relay, termMicros) => [
+      `update ${names.relay} set expires_at = ${now} + ? where id = ${relay} and expires_at > ${now}`,
+      [termMicros]
+    ],
+    relays: (names) => [`select cast(id as text) as id, expires_at > ${now} as alive from ${names.relay}`, []],
+    owners: (names) => [`select bucket, cast(relay_id as text) as relay from ${names.lease}`, []],
+    reap: (names, relays) => [
+      `delete from ${names.relay} where id in (${relays.join(", ")}) and expires_at <= ${now}`,
+      []
+    ],
+    claim: (names, relay, buckets, gone) => [
+      `update ${names.lease} set relay_id = ${relay} where bucket in (${buckets.join(", ")}) ` +
+      `and (relay_id is null or relay_id in (${gone.length === 0 ? "null" : gone.join(", ")}))`,
+      []
+    ],
+    release: (names, relay, buckets) => [
+      `update ${names.lease} set relay_id = null where relay_id = ${relay} and bucket in (${buckets.join(", ")})`,
+      []
+    ],
+    leave: (names, relay) => [`delete from ${names.relay} where id = ${relay}`, []],
+    hold: (names, relay) => [`select 1 as held from ${names.relay} where id = ${relay}`, []]
+  },
+  settings: {
+    remember: (names, name, value) => [
+      `insert into ${names.settings} (name, value) values (?, ?) on conflict (name) do nothing`,
+      [name, value]
+    ]
   },
   inbox: {
-    register: (names) =>
+    register: (names, { consumer, handler, messageId, source }) => [
       `insert into ${names.inbox} (consumer, handler, source, message_id, handled_at) values (?, ?, ?, ?, ${now}) ` +
       "on conflict do nothing",
-    written: changes
+      [consumer, handler, source, messageId]
+    ],
+    isDuplicate: () => false
   },
-  existing:
-    "select value as name from json_each(?) where lower(value) in (select lower(name) from sqlite_schema where type = 'table')",
-  isMissingTable: (error) => /no such (table|column)/i.test(textOf(error))
+  existing: (tables) => [
+    "select value as name from json_each(?) where lower(value) in " +
+    "(select lower(name) from sqlite_schema where type = 'table')",
+    [JSON.stringify(tables)]
+  ],
+  affected: (raw) => (raw as { readonly changes: number }).changes,
+  isMissingTable: (error) => /no such (table|column)/i.test(textOf(error)),
+  isTooLong: () => false
 }

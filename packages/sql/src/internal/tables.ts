@@ -2,7 +2,7 @@ import { StorageError } from "@effect-cqrs/core/OutboxStorage"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import type { Dialect, Names } from "./dialect.ts"
+import type { Dialect, Names, Query } from "./dialect.ts"
 import { whole } from "./whole.ts"
 
 export interface Options {
@@ -25,41 +25,29 @@ const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError
     ([row]) => Number(row?.id ?? 0)
   )
 
-/** Checks that the tables are there and of this version; answers with the number of buckets that is stored. */
-export const verify = (
-  sql: SqlClient,
-  dialect: Dialect,
-  names: Names,
-  options: Options
-): Effect.Effect<number, StorageError> =>
+const unavailable = (cause: SqlError) =>
+  new StorageError({ reason: "Unavailable", message: "The database did not answer", cause })
+
+const query = <A extends object>(sql: SqlClient, [text, params]: Query) =>
+  Effect.mapError(sql.unsafe<A>(text, params).withoutTransform, unavailable)
+
+/** Checks that the tables are there and of this version. */
+export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.Effect<void, StorageError> =>
   Effect.gen(function*() {
-    const wanted = options.buckets
-    if (wanted !== undefined && !(Number.isSafeInteger(wanted) && wanted > 0 && wanted <= maxBuckets)) {
-      return yield* new StorageError({
-        reason: "Configuration",
-        message: `The outbox cannot have ${wanted} buckets: choose a whole number from 1 to ${maxBuckets}`
-      })
-    }
-    const expected = dialect.migrations(names).at(-1)!
-    const unavailable = (cause: SqlError) =>
-      new StorageError({ reason: "Unavailable", message: "The database did not answer", cause })
-    const query = <A extends object>(statement: string, params: ReadonlyArray<unknown> = []) =>
-      Effect.mapError(sql.unsafe<A>(statement, params).withoutTransform, unavailable)
     const check = (tables: ReadonlyArray<string>) =>
-      Effect.flatMap(query<{ readonly name: string }>(dialect.existing, [JSON.stringify(tables)]), (found) => {
+      Effect.flatMap(query<{ readonly name: string }>(sql, dialect.existing(tables)), (found) => {
         const missing = tables.filter((table) => !found.some(({ name }) => name === table))
+        const [noun, verb] = missing.length === 1 ? ["table", "is"] : ["tables", "are"]
         return missing.length === 0 ? Effect.void : new StorageError({
           reason: "Schema",
-          message: `The ${missing.length === 1 ? "table" : "tables"} ${missing.join(", ")} ` +
-            `${
-              missing.length === 1 ? "is" : "are"
-            } missing: run the migrations of @effect-cqrs/sql (Migrations.run), ` +
-            "or check the prefix"
+          message: `The ${noun} ${missing.join(", ")} ${verb} missing: run the migrations of @effect-cqrs/sql ` +
+            "(Migrations.run), or check the prefix"
         })
       })
 
+    const expected = dialect.migrations(names).at(-1)!
     yield* check([names.migrations])
-    const version = yield* versionOf(sql, names).pipe(Effect.mapError(unavailable))
+    const version = yield* Effect.mapError(versionOf(sql, names), unavailable)
     if (version !== expected.id) {
       return yield* new StorageError({
         reason: "Schema",
@@ -70,13 +58,31 @@ export const verify = (
             `${expected.id}: update @effect-cqrs/sql`
       })
     }
-    yield* check([names.outbox, names.inbox, names.settings])
-    const stored = query<{ readonly value: string }>(`select value from ${names.settings} where name = 'buckets'`)
-    const remember = sql.unsafe(dialect.outbox.remember(names), ["buckets", String(wanted ?? 64)]).raw
+    yield* check([names.outbox, names.inbox, names.settings, names.relay, names.lease])
+  })
+
+/** The number of buckets that is stored; the first to ask stores the one it wants. */
+export const bucketsOf = (
+  sql: SqlClient,
+  dialect: Dialect,
+  names: Names,
+  wanted: number | undefined
+): Effect.Effect<number, StorageError> =>
+  Effect.gen(function*() {
+    if (wanted !== undefined && !(Number.isSafeInteger(wanted) && wanted > 0 && wanted <= maxBuckets)) {
+      return yield* new StorageError({
+        reason: "Configuration",
+        message: `The outbox cannot have ${wanted} buckets: choose a whole number from 1 to ${maxBuckets}`
+      })
+    }
+    const stored = query<{ readonly value: string }>(sql, [
+      `select value from ${names.settings} where name = 'buckets'`,
+      []
+    ])
+    const [text, params] = dialect.settings.remember(names, "buckets", String(wanted ?? 64))
+    const remember = Effect.mapError(whole(sql, dialect)(sql.unsafe(text, params).raw), unavailable)
     const [setting] = yield* Effect.flatMap(stored, (rows) =>
-      rows.length > 0
-        ? Effect.succeed(rows)
-        : Effect.zipRight(Effect.mapError(whole(sql, dialect)(remember), unavailable), stored))
+      rows.length > 0 ? Effect.succeed(rows) : Effect.zipRight(remember, stored))
     const buckets = Number(setting?.value)
     if (!(Number.isSafeInteger(buckets) && buckets > 0 && buckets <= maxBuckets)) {
       return yield* new StorageError({

@@ -12,11 +12,11 @@ export const whole = (sql: SqlClient, dialect: Dialect) => <A, E, R>(effect: Eff
     Effect.gen(function*() {
       const connection = yield* restore(sql.reserve)
       const rollback = Effect.ignore(dialect.transaction.rollback(connection))
-      return yield* restore(dialect.transaction.begin(connection, undefined)).pipe(
+      return yield* restore(dialect.transaction.begin({ connection, isolation: undefined, sql })).pipe(
         Effect.zipRight(restore(Effect.provideService(effect, TransactionConnection, [connection, 0]))),
         Effect.zipLeft(
           Effect.catchAll(
-            dialect.transaction.commit(connection),
+            dialect.transaction.commit(connection, { isSealed: false }),
             ({ error: cause }) => new SqlError({ cause, message: "The transaction could not be committed" })
           )
         ),
