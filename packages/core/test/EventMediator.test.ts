@@ -81,8 +81,7 @@ describe("EventMediator", () => {
       class Other extends Event.notification<Other>()("room_closed", { topic: "elsewhere" }) {}
       const exit = yield* Effect.exit(
         EventMediator.make([RoomClosed, Other]).pipe(
-          Effect.provide(Subscribers.none(Other)),
-          Effect.provide(Subscribers.none(RoomClosed))
+          Effect.provide(Layer.merge(Subscribers.none(Other), Subscribers.none(RoomClosed)))
         )
       )
       const defect = defectOf(exit)

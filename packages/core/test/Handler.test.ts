@@ -198,7 +198,12 @@ describe("the services of a handler", () => {
     class Provides extends Middleware.make<Provides>()("HandlerProvides", { provides: Db }) {}
     class Read extends Query.make<Read>()("HandlerReadProvided", { success: Schema.String, middleware: [Provides] }) {}
     const layer = Handler.layer(Read, () => nameOfDb).pipe(
-      Layer.provide(Middleware.layer(Provides, (next) => Effect.provideService(next, Db, { name: "middleware" }))),
+      Layer.provide(
+        Middleware.layer(
+          Provides,
+          <A, E>(next: Effect.Effect<A, E, Db>) => Effect.provideService(next, Db, { name: "middleware" })
+        )
+      ),
       Layer.provide(db("own"))
     )
     return Effect.gen(function*() {

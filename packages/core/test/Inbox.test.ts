@@ -55,12 +55,10 @@ describe("Inbox.process", () => {
     }).pipe(Effect.provide(Ground)))
 
   it.effect("twice inside one transaction is a duplicate", () =>
-    Effect.gen(function*() {
-      yield* Transaction.run(Effect.gen(function*() {
-        assert.strictEqual((yield* Inbox.process(key, Effect.void))._tag, "Handled")
-        assert.strictEqual((yield* Inbox.process(key, Effect.void))._tag, "Duplicate")
-      }))
-    }).pipe(Effect.provide(Ground)))
+    Transaction.run(Effect.gen(function*() {
+      assert.strictEqual((yield* Inbox.process(key, Effect.void))._tag, "Handled")
+      assert.strictEqual((yield* Inbox.process(key, Effect.void))._tag, "Duplicate")
+    })).pipe(Effect.provide(Ground)))
 
   for (
     const [outcome, end, second] of [

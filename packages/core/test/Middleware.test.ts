@@ -45,7 +45,7 @@ describe("order", () => {
   const named = <const Name extends string>(name: Name) =>
     Middleware.inline({
       name,
-      wrap: (next, call) =>
+      wrap: <A, E>(next: Effect.Effect<A, E>, call: Middleware.Call): Effect.Effect<A, E> =>
         Effect.flatMap(Effect.serviceOption(Seen), (seen) =>
           Effect.sync(() => {
             if (Option.isSome(seen)) seen.value.push(`${name} ${call.kind} ${call.name} ${call.handler}`)
@@ -341,8 +341,11 @@ describe("two middlewares of one name", () => {
   class Wipe extends Command.make<Wipe>()("MiddlewareWipe", { middleware: [admin] }) {}
   class Look extends Query.make<Look>()("MiddlewareLook", { middleware: [open] }) {}
   const Handlers = Layer.merge(Handler.layer(Wipe, () => Effect.void), Handler.layer(Look, () => Effect.void))
-  const Closed = Middleware.layer(admin, () => Effect.fail(new Refused({ secret: "" })))
-  const Open = Middleware.layer(open, (next) => next)
+  const Closed = Middleware.layer(
+    admin,
+    <A, E>(_: Effect.Effect<A, E>): Effect.Effect<A, E | Refused> => Effect.fail(new Refused({ secret: "" }))
+  )
+  const Open = Middleware.layer(open, <A, E>(next: Effect.Effect<A, E>): Effect.Effect<A, E> => next)
 
   for (const [order, layers] of [["first", Layer.merge(Closed, Open)], ["last", Layer.merge(Open, Closed)]] as const) {
     it.effect(`each wrap their own requests, whichever layer comes ${order}`, () =>

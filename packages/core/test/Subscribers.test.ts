@@ -172,7 +172,9 @@ describe("Subscribers", () => {
       assert.deepStrictEqual(yield* Seen, ["ada"])
     }).pipe(Effect.provide(
       Subscribers.layer(Happened, { who: () => Effect.flatMap(User, see) }, { middleware: [Auth] }).pipe(
-        Layer.provide(Middleware.layer(Auth, (next) => Effect.provideService(next, User, "ada"))),
+        Layer.provide(
+          Middleware.layer(Auth, <A, E>(next: Effect.Effect<A, E, User>) => Effect.provideService(next, User, "ada"))
+        ),
         Layer.provideMerge(layerSeen)
       )
     ))

@@ -106,7 +106,7 @@ describe("a row that somebody has changed", () => {
           storage.discard([3n]))
         yield* relay.drain
         assert.deepStrictEqual((yield* published).map((one) => one.n), [0, 1, 3, 5, 4])
-      }).pipe(Effect.provide(storage), Effect.provide(layerInMemory), Effect.provide(quiet)))
+      }).pipe(Effect.provide(Layer.provideMerge(Layer.provideMerge(storage, layerInMemory), quiet))))
   }
 
   it.scopedLive("keeps its key in order when it is mended and redriven", () =>
@@ -126,7 +126,7 @@ describe("a row that somebody has changed", () => {
       )
       yield* relay.drain
       assert.deepStrictEqual((yield* published).map((one) => one.n), [0, 1, 2, 3])
-    }).pipe(Effect.provide(storage), Effect.provide(layerInMemory), Effect.provide(quiet)))
+    }).pipe(Effect.provide(Layer.provideMerge(Layer.provideMerge(storage, layerInMemory), quiet))))
 })
 
 describe("clients with options of their own", () => {
@@ -159,33 +159,35 @@ describe("clients with options of their own", () => {
 
   it.scopedLive("names in camel case", () =>
     whole.pipe(
-      Effect.provide(storage),
       Effect.provide(
-        SqliteClient.layer({ filename: ":memory:", transformQueryNames: snake, transformResultNames: camel })
+        Layer.provideMerge(
+          storage,
+          SqliteClient.layer({ filename: ":memory:", transformQueryNames: snake, transformResultNames: camel })
+        )
       )
     ))
 
   it.scopedLive("names in capitals", () =>
     whole.pipe(
-      Effect.provide(storage),
-      Effect.provide(SqliteClient.layer({
-        filename: ":memory:",
-        transformQueryNames: (name) => name.toLowerCase(),
-        transformResultNames: (name) => name.toUpperCase()
-      }))
+      Effect.provide(Layer.provideMerge(
+        storage,
+        SqliteClient.layer({
+          filename: ":memory:",
+          transformQueryNames: (name) => name.toLowerCase(),
+          transformResultNames: (name) => name.toUpperCase()
+        })
+      ))
     ))
 
   it.scopedLive("whole numbers as bigint", () =>
     whole.pipe(
-      Effect.provide(storage),
-      Effect.provide(layerInMemory),
+      Effect.provide(Layer.provideMerge(storage, layerInMemory)),
       Effect.provideService(SqlClient.SafeIntegers, true)
     ))
 
   it.scopedLive("a rollback journal in place of WAL", () =>
     whole.pipe(
-      Effect.provide(storage),
-      Effect.provide(SqliteClient.layer({ filename: ":memory:", disableWAL: true }))
+      Effect.provide(Layer.provideMerge(storage, SqliteClient.layer({ filename: ":memory:", disableWAL: true })))
     ))
 })
 
@@ -199,7 +201,7 @@ describe("what the driver hands over", () => {
       const [entry] = yield* read
       assert.instanceOf(entry!.message.payload, Uint8Array)
       assert.deepStrictEqual(decode(entry!.message.payload), { key: "a", n: 1 })
-    }).pipe(Effect.provide(storage), Effect.provide(layerInMemory)))
+    }).pipe(Effect.provide(Layer.provideMerge(storage, layerInMemory))))
 
   it.scopedLive("sequences may need all of 63 bits", () =>
     Effect.gen(function*() {
@@ -219,7 +221,7 @@ describe("what the driver hands over", () => {
       assert.deepStrictEqual(yield* numbers, [1])
       assert.strictEqual(yield* outbox.redrive([third!.sequence]), 1)
       assert.deepStrictEqual(yield* numbers, [1, 3])
-    }).pipe(Effect.provide(storage), Effect.provide(layerInMemory)))
+    }).pipe(Effect.provide(Layer.provideMerge(storage, layerInMemory))))
 })
 
 describe("another connection that writes", () => {
@@ -379,7 +381,7 @@ describe("tables that go at run time", () => {
       )
       assert.strictEqual(inbox.reason, "Schema")
       assert.include(inbox.message, "cqrs_inbox")
-    }).pipe(Effect.provide(storage), Effect.provide(layerInMemory)))
+    }).pipe(Effect.provide(Layer.provideMerge(storage, layerInMemory))))
 })
 
 describe("what is written down", () => {
@@ -413,7 +415,7 @@ describe("what is written down", () => {
         assert.isAbove(text.length, 0)
         assert.notInclude(text, secret)
       }
-    }).pipe(Effect.provide(storage), Effect.provide(layerInMemory), Effect.provide(layerLogs(lines)))
+    }).pipe(Effect.provide(Layer.provideMerge(Layer.provideMerge(storage, layerInMemory), layerLogs(lines))))
   })
 })
 
@@ -472,7 +474,7 @@ describe("relay and SQLite, end to end", () => {
           assert.deepStrictEqual(ofKey(delivered), [...ofKey(delivered)].sort((a, b) => a - b))
         }
         assert.deepStrictEqual(yield* read, [])
-      }).pipe(Effect.provide(storage), Effect.provide(layerFile)),
+      }).pipe(Effect.provide(Layer.provideMerge(storage, layerFile))),
     30_000
   )
 
@@ -483,11 +485,11 @@ describe("relay and SQLite, end to end", () => {
         for (let n = 0; n < 10; n++) yield* note("key", n)
         const relay = yield* relayOn(layer, { batchSize: 3 })
         yield* relay.tick
-      }).pipe(Effect.provide(storage), Effect.provide(client()))
+      }).pipe(Effect.provide(Layer.provideMerge(storage, client())))
       yield* Effect.gen(function*() {
         const relay = yield* relayOn(layer)
         yield* relay.drain
-      }).pipe(Effect.provide(storage), Effect.provide(client()))
+      }).pipe(Effect.provide(Layer.provideMerge(storage, client())))
       assert.deepStrictEqual((yield* published).map((one) => one.n), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     }).pipe(Effect.provide(layerFilename)))
 

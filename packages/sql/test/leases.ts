@@ -2,7 +2,7 @@ import { Broker, BucketOwner, Event, Outbox, OutboxStorage, Relay, Transaction }
 import { SqlBucketOwner, SqlStorage } from "@effect-cqrs/sql"
 import { SqlClient } from "@effect/sql"
 import { assert, it } from "@effect/vitest"
-import { Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Ref, Schema, Scope } from "effect"
+import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Ref, Schema, Scope } from "effect"
 
 class Changed extends Event.ecst<Changed>()("changed", {
   topic: "leases",
@@ -24,7 +24,7 @@ const eventually = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   holds: (value: A) => boolean,
   within: Duration.DurationInput = "10 seconds"
-): Effect.Effect<A, E | Error, R> => {
+): Effect.Effect<A, E | Cause.TimeoutException, R> => {
   const attempt: Effect.Effect<A, E, R> = Effect.flatMap(
     effect,
     (value) =>
@@ -32,7 +32,7 @@ const eventually = <A, E, R>(
   )
   return Effect.timeoutFail(attempt, {
     duration: within,
-    onTimeout: () => new Error(`it did not happen within ${Duration.format(Duration.decode(within))}`)
+    onTimeout: () => new Cause.TimeoutException(`it did not happen within ${Duration.format(Duration.decode(within))}`)
   })
 }
 

@@ -5,6 +5,7 @@
  */
 import { Broker, type Delivery, type Source } from "@effect-cqrs/core/Broker"
 import type { Message } from "@effect-cqrs/core/Message"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -87,7 +88,7 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
   const next = (source: Source): Effect.Effect<Delivery, unknown, Scope.Scope> =>
     Effect.timeoutFail(source.take, {
       duration: patience,
-      onTimeout: () => new Error(`no message came within ${Duration.format(patience)}`)
+      onTimeout: () => new Cause.TimeoutException(`no message came within ${Duration.format(patience)}`)
     })
 
   /** Takes one, and settles it. */
