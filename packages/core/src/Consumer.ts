@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,7 +20,9 @@ import * as Inbox from "./Inbox.ts"
 import { forkGracefully } from "./internal/graceful.ts"
 import { backoffAfter, delayAfter, outage } from "./internal/scheduleDelay.ts"
 import type { Message } from "./Message.ts"
+import { StorageError } from "./OutboxStorage.ts"
 import type * as Subscribers from "./Subscribers.ts"
+import { TransactionError } from "./Transaction.ts"
 import { Transactor } from "./Transactor.ts"
 
 /**
@@ -71,6 +74,9 @@ export const deadLetterHeaders = {
  * A message is acknowledged after all handlers of its event have succeeded, or after it was published to the dead letter
  * topic with its id, headers and payload intact and the reason beside them. It is never dropped: while the dead letter
  * topic cannot be reached the message is held. Messages that cannot be decoded are dead letters at once.
+ *
+ * While the database of a handler or of the inbox cannot be reached (a `TransactionError` or `StorageError` that says
+ * `Unavailable`) the message is held, however long it takes: this counts as no attempt.
  *
  * Without the inbox a handler may run again for a message it has handled: after a crash, a rebalance, or when another
  * handler of the message failed.
@@ -193,7 +199,9 @@ const handling = (
   return (message: Message): Effect.Effect<void> =>
     Effect.gen(function*() {
       let only: ReadonlySet<string> | undefined
-      for (let attempts = 1;; attempts++) {
+      let attempts = 0
+      let outages = 0
+      while (true) {
         const handled = yield* mediator.dispatch(message, { only, around: around?.(message) })
         const failed = handled.flatMap(({ exit, handler }) =>
           Exit.isFailure(exit) ? [{ handler, cause: exit.cause }] : []
@@ -204,6 +212,12 @@ const handling = (
           `Handlers of ${message.name} failed: ${[...only].join(", ")}`,
           ...failed.map(({ cause }) => cause)
         )
+        if (failed.some(({ cause }) => isOutage(cause))) {
+          outages += 1
+          yield* Effect.flatMap(backoffAfter(outage, outages), Effect.sleep)
+          continue
+        }
+        attempts += 1
         const delay = yield* delayAfter(retry, attempts, failed[0]!.cause)
         if (Option.isNone(delay)) {
           return yield* bury(
@@ -220,6 +234,15 @@ const handling = (
       )
     )
 }
+
+/** The database could not be reached: no fault of the message, nor of its handler. */
+const isOutage = (cause: Cause.Cause<unknown>): boolean =>
+  Chunk.some(
+    Cause.failures(cause),
+    (error) =>
+      (error instanceof TransactionError && (error.reason === "Unavailable" || error.reason === "OutcomeUnknown")) ||
+      (error instanceof StorageError && error.reason === "Unavailable")
+  )
 
 const holdUntilPublished = (broker: Context.Tag.Service<Broker>, message: Message): Effect.Effect<void> => {
   const attempt = (attempts: number): Effect.Effect<void> =>
