@@ -1,17 +1,10 @@
-import type { Isolation } from "@effect-cqrs/core/Transactor"
 import { TransactionConnection } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { CommitFailure, Dialect } from "./dialect.ts"
 import { codeOf, isDisconnected, run } from "./errors.ts"
-
-const isolations: Record<Isolation, string> = {
-  ReadUncommitted: "READ UNCOMMITTED",
-  ReadCommitted: "READ COMMITTED",
-  RepeatableRead: "REPEATABLE READ",
-  Serializable: "SERIALIZABLE"
-}
+import { isolations } from "./isolation.ts"
 
 /** Microseconds since 1970 by the database's clock; unlike unix_timestamp(now(6)), sure of itself when clocks go back. */
 const now = "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))"

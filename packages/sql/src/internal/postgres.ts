@@ -1,15 +1,8 @@
-import type { Isolation } from "@effect-cqrs/core/Transactor"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Dialect } from "./dialect.ts"
 import { begun, codeOf, isDisconnected, run } from "./errors.ts"
-
-const isolations: Record<Isolation, string> = {
-  ReadUncommitted: "READ UNCOMMITTED",
-  ReadCommitted: "READ COMMITTED",
-  RepeatableRead: "REPEATABLE READ",
-  Serializable: "SERIALIZABLE"
-}
+import { isolations } from "./isolation.ts"
 
 /** Microseconds since 1970 by the database's clock, as it is now and not when the transaction began. */
 const now = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
