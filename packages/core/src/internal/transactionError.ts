@@ -9,7 +9,8 @@ import * as Schema from "effect/Schema"
  * - `Ended`: it was used after its end, by a fiber that outlived it.
  * - `EventRejected`: an event could not be encoded, or is larger than the limit. The transaction itself is intact.
  * - `OutboxFailed`: the events could not be stored with it.
- * - `Savepoint`: a savepoint of a nested `run` could not be set, released or rolled back to.
+ * - `Savepoint`: a savepoint could not be set, released or rolled back to, or a nested `run` failed while another fiber
+ *   worked beside it: what that one did went with the savepoint.
  * - `RolledBack`: the server has rolled it back.
  * - `ImplicitCommit`: a statement committed it half-way.
  * - `CommitFailed`: COMMIT was refused.
