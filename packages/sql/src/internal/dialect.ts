@@ -4,9 +4,9 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import { mysql } from "./mysql.ts"
-import { postgres } from "./postgres.ts"
-import { sqlite } from "./sqlite.ts"
+import { mysql } from "./mysql/dialect.ts"
+import { postgres } from "./postgres/dialect.ts"
+import { sqlite } from "./sqlite/dialect.ts"
 
 /**
  * A statement's text and its parameters. One that is marked as `text` differs each time and is not to be prepared: the

@@ -1,0 +1,36 @@
+import type { Dialect } from "../dialect.ts"
+import { codeOf } from "../errors.ts"
+import { inbox } from "./inbox.ts"
+import { lease } from "./lease.ts"
+import { migrations } from "./migrations.ts"
+import { outbox } from "./outbox.ts"
+import { transaction } from "./transaction.ts"
+
+export const mysql: Dialect = {
+  transaction,
+  migrations,
+  outbox,
+  lease,
+  inbox,
+  writesWhole: false,
+  migratesWhole: false,
+  settings: {
+    remember: (
+      names,
+      name,
+      value
+    ) => [`insert ignore into ${names.settings} (name, value) values (?, ?)`, [name, value]]
+  },
+  existing: (tables) => [
+    "select t.table_name as name from information_schema.tables t " +
+    `where t.table_schema = database() and t.table_name in (${tables.map(() => "?").join(", ")})`,
+    tables
+  ],
+  affected: (raw) => {
+    const header: unknown = Array.isArray(raw) ? raw.at(-1) : raw
+    return (header as { readonly affectedRows: number }).affectedRows
+  },
+  isMissingTable: (error) => ["ER_NO_SUCH_TABLE", "ER_BAD_FIELD_ERROR"].includes(codeOf(error)),
+  isTooLong: (error) =>
+    ["ER_DATA_TOO_LONG", "ER_TRUNCATED_WRONG_VALUE_FOR_FIELD", "ER_NET_PACKET_TOO_LARGE"].includes(codeOf(error))
+}

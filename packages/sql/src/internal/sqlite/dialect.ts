@@ -1,0 +1,31 @@
+import type { Dialect } from "../dialect.ts"
+import { textOf } from "../errors.ts"
+import { inbox } from "./inbox.ts"
+import { lease } from "./lease.ts"
+import { migrations } from "./migrations.ts"
+import { outbox } from "./outbox.ts"
+import { transaction } from "./transaction.ts"
+
+export const sqlite: Dialect = {
+  transaction,
+  migrations,
+  outbox,
+  lease,
+  inbox,
+  writesWhole: true,
+  migratesWhole: true,
+  settings: {
+    remember: (names, name, value) => [
+      `insert into ${names.settings} (name, value) values (?, ?) on conflict (name) do nothing`,
+      [name, value]
+    ]
+  },
+  existing: (tables) => [
+    "select value as name from json_each(?) where lower(value) in " +
+    "(select lower(name) from sqlite_schema where type = 'table')",
+    [JSON.stringify(tables)]
+  ],
+  affected: (raw) => (raw as { readonly changes: number }).changes,
+  isMissingTable: (error) => /no such (table|column)/i.test(textOf(error)),
+  isTooLong: () => false
+}

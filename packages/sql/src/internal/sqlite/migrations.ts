@@ -1,0 +1,43 @@
+import type { Dialect } from "../dialect.ts"
+
+export const migrations: Dialect["migrations"] = (names) => [{
+  id: 1,
+  name: "create_tables",
+  statements: [
+    `create table if not exists ${names.settings} (name text primary key not null, value text not null)`,
+    `create table if not exists ${names.outbox} (
+sequence integer primary key autoincrement,
+bucket integer not null,
+id text not null,
+name text not null,
+topic text not null,
+partition_key text,
+attributes text not null,
+headers text not null,
+content_encoding text not null,
+correlation_id text not null,
+causation_id text,
+payload blob not null,
+attempts integer not null default 0,
+available_at integer not null default 0,
+last_error text,
+dead_at integer,
+exhausted text,
+created_at integer not null
+)`,
+    `create index if not exists ${names.outbox}_bucket on ${names.outbox} (bucket, sequence)`,
+    `create index if not exists ${names.outbox}_waiting on ${names.outbox} (topic, partition_key, sequence) ` +
+    "where available_at > 0 or dead_at is not null",
+    // autoincrement: an id never comes back, and so it is the fencing token
+    `create table if not exists ${names.relay} (id integer primary key autoincrement, expires_at integer not null)`,
+    `create table if not exists ${names.lease} (bucket integer primary key not null, relay_id integer)`,
+    `create table if not exists ${names.inbox} (
+consumer text not null,
+handler text not null,
+source text not null,
+message_id text not null,
+handled_at integer not null,
+primary key (consumer, handler, source, message_id)
+) without rowid`
+  ]
+}]
