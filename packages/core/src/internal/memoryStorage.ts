@@ -1,9 +1,10 @@
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Message } from "../Message.ts"
-import type { DeadLetter, Entry, OutboxStorage } from "../OutboxStorage.ts"
+import type { DeadLetter, DeadLetterCount, DeadLetterFilter, Entry, OutboxStorage, Waiting } from "../OutboxStorage.ts"
 import * as Wake from "../Wake.ts"
 import { requireWhole } from "./options.ts"
 
@@ -13,8 +14,10 @@ interface Row {
   readonly message: Message
   readonly createdAt: number
   attempts: number
-  availableAt: number
-  dead: { readonly reason: string; readonly policy: "halt" | "skip" } | undefined
+  /** When it is to be tried again, while it waits beside its bucket. */
+  availableAt: number | undefined
+  dead: { readonly reason: string; readonly policy: "halt" | "skip"; readonly at: number } | undefined
+  deliveredAt: number | undefined
 }
 
 const entryOf = (row: Row): Entry => ({
@@ -22,6 +25,15 @@ const entryOf = (row: Row): Entry => ({
   bucket: row.bucket,
   attempts: row.attempts,
   message: { ...row.message, sequence: row.sequence }
+})
+
+const isPending = (row: Row): boolean => row.dead === undefined && row.deliveredAt === undefined
+
+const deadLetterOf = (row: Row, dead: NonNullable<Row["dead"]>): DeadLetter => ({
+  ...entryOf(row),
+  reason: dead.reason,
+  policy: dead.policy,
+  diedAt: DateTime.unsafeMake(dead.at)
 })
 
 export const makeMemoryStorage = (
@@ -33,14 +45,33 @@ export const makeMemoryStorage = (
     // a Map keeps the order of insertion, which is the order of sequences
     const rows = new Map<bigint, Row>()
     let last = 0n
+    let revision = 0
 
-    const remove = (sequences: ReadonlyArray<bigint>, apply: (row: Row) => void): number => {
-      const found = [...new Set(sequences)].map((sequence) => rows.get(sequence)).filter((row) =>
-        row?.dead !== undefined
+    const change = (sequences: ReadonlyArray<bigint>, apply: (row: Row) => void): Effect.Effect<number> =>
+      Effect.zipLeft(
+        Effect.sync(() => {
+          const found = [...new Set(sequences)].flatMap((sequence) => {
+            const row = rows.get(sequence)
+            return row?.dead === undefined ? [] : [row]
+          })
+          for (const row of found) apply(row)
+          revision += 1
+          return found.length
+        }),
+        arrivals.signal
       )
-      for (const row of found) apply(row!)
-      return found.length
-    }
+
+    const dead = (filter: DeadLetterFilter): ReadonlyArray<DeadLetter> =>
+      [...rows.values()].flatMap((row) => {
+        if (row.dead === undefined) return []
+        const { key, topic } = row.message
+        const isMeant = (filter.topic === undefined || filter.topic === topic) &&
+          (filter.key === undefined || filter.key === key) &&
+          (filter.since === undefined || row.dead.at >= filter.since.epochMillis) &&
+          (filter.until === undefined || row.dead.at < filter.until.epochMillis) &&
+          (filter.after === undefined || row.sequence > filter.after)
+        return isMeant ? [deadLetterOf(row, row.dead)] : []
+      })
 
     return {
       buckets,
@@ -49,40 +80,70 @@ export const makeMemoryStorage = (
         Effect.map(Clock.currentTimeMillis, (createdAt) => {
           for (const message of messages) {
             const sequence = ++last
-            const bucket = bucketOf(message, buckets)
-            rows.set(sequence, { sequence, bucket, message, createdAt, attempts: 0, availableAt: 0, dead: undefined })
+            rows.set(sequence, {
+              sequence,
+              bucket: bucketOf(message, buckets),
+              message,
+              createdAt,
+              attempts: 0,
+              availableAt: undefined,
+              dead: undefined,
+              deliveredAt: undefined
+            })
           }
         }),
       read: (options) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const owned = new Set(options.buckets)
-          const except = new Set(options.except)
-          const waiting = new Set<string>()
+        Effect.sync(() => {
+          const topics = new Set(options.exceptTopics)
+          const ranges = new Map(
+            options.from.map(({ after, bucket, except, limit }) => [bucket, {
+              after: after ?? 0n,
+              left: limit ?? Number.POSITIVE_INFINITY,
+              except: new Set(except?.map(({ key, topic }) => JSON.stringify([topic, key])))
+            }])
+          )
           const entries: Array<Entry> = []
           let bytes = 0
           for (const row of rows.values()) {
             if (entries.length >= options.limit || bytes >= options.maxBytes) break
+            const range = ranges.get(row.bucket)
+            if (range === undefined || range.left === 0 || row.sequence <= range.after) continue
             const { key, payload, topic } = row.message
-            if (!owned.has(row.bucket) || except.has(topic)) continue
-            const lane = key === undefined ? undefined : JSON.stringify([topic, key])
-            if (lane !== undefined && waiting.has(lane)) continue
-            if (row.dead !== undefined || row.availableAt > now) {
-              if (lane !== undefined && row.dead?.policy !== "skip") waiting.add(lane)
-              continue
-            }
+            if (!isPending(row) || row.availableAt !== undefined || topics.has(topic)) continue
+            if (key !== undefined && range.except.size > 0 && range.except.has(JSON.stringify([topic, key]))) continue
+            range.left -= 1
             entries.push(entryOf(row))
             bytes += payload.length
           }
           return entries
         }),
-      settle: (_token, settlements) =>
+      pending: (sequences) =>
+        Effect.sync(() =>
+          sequences.flatMap((sequence) => {
+            const row = rows.get(sequence)
+            return row !== undefined && isPending(row) ? [entryOf(row)] : []
+          }).sort((a, b) => a.sequence < b.sequence ? -1 : 1)
+        ),
+      waiting: (wanted) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const owned = new Set(wanted)
+          return [...rows.values()].flatMap(({ availableAt, bucket, dead, message: { key, topic }, sequence }) => {
+            const waits = dead === undefined ? availableAt !== undefined : dead.policy === "halt" && key !== undefined
+            const due = dead === undefined ? Duration.millis(Math.max(0, (availableAt ?? now) - now)) : undefined
+            return waits && owned.has(bucket) ? [{ sequence, bucket, topic, key, due } satisfies Waiting] : []
+          })
+        }),
+      revision: Effect.sync(() => revision),
+      tail: Effect.sync(() => last),
+      settle: (_token, settlements, options) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           for (const settlement of settlements) {
             const row = rows.get(settlement.sequence)
-            if (row === undefined || row.dead !== undefined) continue
+            if (row === undefined || !isPending(row)) continue
             switch (settlement._tag) {
               case "Delivered": {
-                rows.delete(row.sequence)
+                if (options?.keep === true) row.deliveredAt = now
+                else rows.delete(row.sequence)
                 break
               }
               case "Deferred": {
@@ -92,47 +153,48 @@ export const makeMemoryStorage = (
               }
               case "Dead": {
                 row.attempts = settlement.attempts
-                row.dead = { reason: settlement.reason, policy: settlement.policy }
+                row.dead = { reason: settlement.reason, policy: settlement.policy, at: now }
               }
             }
           }
           return true
         }),
+      purge: (options) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const before = now - Duration.toMillis(options.olderThan)
+          const old = [...rows.values()].filter(({ deliveredAt }) => deliveredAt !== undefined && deliveredAt < before)
+            .slice(0, options.limit)
+          for (const row of old) rows.delete(row.sequence)
+          return old.length
+        }),
       statistics: Effect.map(Clock.currentTimeMillis, (now) => {
         let pending = 0
+        let dead = 0
         let oldest = now
         for (const row of rows.values()) {
-          if (row.dead !== undefined) continue
+          if (row.dead !== undefined) dead += 1
+          if (!isPending(row)) continue
           pending += 1
           oldest = Math.min(oldest, row.createdAt)
         }
-        return { pending, dead: rows.size - pending, oldestAge: Duration.millis(now - oldest) }
+        return { pending, dead, oldestAge: Duration.millis(now - oldest) }
       }),
-      deadLetters: (options) =>
+      deadLetters: ({ limit, ...filter }) => Effect.sync(() => dead(filter).slice(0, limit)),
+      deadLetterCounts: (filter) =>
         Effect.sync(() => {
-          const found: Array<DeadLetter> = []
-          for (const row of rows.values()) {
-            if (found.length >= options.limit) break
-            if (row.dead === undefined || (options.topic !== undefined && row.message.topic !== options.topic)) continue
-            found.push({ ...entryOf(row), ...row.dead })
+          const counts = new Map<string, DeadLetterCount>()
+          for (const { message: { topic }, reason } of dead(filter)) {
+            const name = JSON.stringify([topic, reason])
+            counts.set(name, { topic, reason, count: (counts.get(name)?.count ?? 0) + 1 })
           }
-          return found
+          return [...counts.values()].sort((a, b) => b.count - a.count)
         }),
       redrive: (sequences) =>
-        Effect.zipLeft(
-          Effect.sync(() =>
-            remove(sequences, (row) => {
-              row.dead = undefined
-              row.attempts = 0
-              row.availableAt = 0
-            })
-          ),
-          arrivals.signal
-        ),
-      discard: (sequences) =>
-        Effect.zipLeft(
-          Effect.sync(() => remove(sequences, (row) => rows.delete(row.sequence))),
-          arrivals.signal
-        )
+        change(sequences, (row) => {
+          row.dead = undefined
+          row.attempts = 0
+          row.availableAt = undefined
+        }),
+      discard: (sequences) => change(sequences, (row) => rows.delete(row.sequence))
     }
   })
