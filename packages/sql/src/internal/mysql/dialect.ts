@@ -1,5 +1,6 @@
 import type { Dialect } from "../dialect.ts"
 import { codeOf } from "../errors.ts"
+import { deadLetters } from "./deadLetters.ts"
 import { inbox } from "./inbox.ts"
 import { lease } from "./lease.ts"
 import { migrations } from "./migrations.ts"
@@ -10,6 +11,7 @@ export const mysql: Dialect = {
   transaction,
   migrations,
   outbox,
+  deadLetters,
   lease,
   inbox,
   writesWhole: false,
@@ -19,7 +21,12 @@ export const mysql: Dialect = {
       names,
       name,
       value
-    ) => [`insert ignore into ${names.settings} (name, value) values (?, ?)`, [name, value]]
+    ) => [`insert ignore into ${names.settings} (name, value) values (?, ?)`, [name, value]],
+    read: (names, name) => [`select value from ${names.settings} where name = ?`, [name]],
+    increment: (names, name) => [
+      `update ${names.settings} set value = cast(cast(value as signed) + 1 as char) where name = ?`,
+      [name]
+    ]
   },
   existing: (tables) => [
     "select t.table_name as name from information_schema.tables t " +

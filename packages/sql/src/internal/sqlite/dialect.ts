@@ -1,5 +1,6 @@
 import type { Dialect } from "../dialect.ts"
 import { textOf } from "../errors.ts"
+import { deadLetters } from "./deadLetters.ts"
 import { inbox } from "./inbox.ts"
 import { lease } from "./lease.ts"
 import { migrations } from "./migrations.ts"
@@ -10,6 +11,7 @@ export const sqlite: Dialect = {
   transaction,
   migrations,
   outbox,
+  deadLetters,
   lease,
   inbox,
   writesWhole: true,
@@ -18,6 +20,11 @@ export const sqlite: Dialect = {
     remember: (names, name, value) => [
       `insert into ${names.settings} (name, value) values (?, ?) on conflict (name) do nothing`,
       [name, value]
+    ],
+    read: (names, name) => [`select value from ${names.settings} where name = ?`, [name]],
+    increment: (names, name) => [
+      `update ${names.settings} set value = cast(cast(value as integer) + 1 as text) where name = ?`,
+      [name]
     ]
   },
   existing: (tables) => [
