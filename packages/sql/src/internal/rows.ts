@@ -80,11 +80,12 @@ export const deadLetterOf = (row: DeadRow, buckets: number): DeadLetter => ({
   diedAt: DateTime.unsafeMake(Math.floor(Number(row.dead_at) / 1000))
 })
 
-/** The attributes that have no column of their own, as the column `attributes` holds them. */
-export const attributesOf = (message: Message.Message): string => {
-  const { causationid, contentencoding, correlationid, id, partitionkey, type, ...rest } = Message.attributes(message)
-  return JSON.stringify(rest)
-}
+/** Attributes in columns of their own. */
+const own = new Set(["id", "type", "partitionkey", "correlationid", "causationid", "contentencoding", "sequence"])
+
+/** The other attributes, as the column `attributes` holds them. */
+export const attributesOf = (message: Message.Message): string =>
+  JSON.stringify(Message.attributes(message), (name, value: unknown) => own.has(name) ? undefined : value)
 
 /** The row's message, or why it is none. */
 const messageOf = (row: Row): Message.Message | string => {
