@@ -317,7 +317,7 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
       if (buckets.length === 0) return idle
       const { again, isEmpty, more, usable } = yield* restore(compose(buckets, settings.batchSize))
       if (isEmpty) {
-        const free = trust.doubted.filter((bucket) => !trust.isAlone(bucket))
+        const free = trust.doubted.filter((bucket) => !trust.isAlone(bucket) && !waitlist.hasDeferred(bucket))
         if (free.length > 0) {
           yield* membership.acquit(free)
           for (const bucket of free) trust.forget(bucket)
@@ -359,7 +359,7 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
       const { again, isEmpty, usable } = yield* restore(compose([bucket], perAlone))
       const entry = again[0] ?? usable[0]
       if (entry === undefined) {
-        if (!isEmpty) return idle
+        if (!isEmpty || waitlist.hasDeferred(bucket)) return idle
         yield* membership.acquit([bucket])
         trust.forget(bucket)
         return { progress: nothing, more: true }

@@ -57,6 +57,12 @@ export class Waitlist {
     return this.keys.get(topic, key)
   }
 
+  /** Whether entries of a bucket are still to be tried again. */
+  hasDeferred(bucket: number): boolean {
+    for (const item of this.items.values()) if (item.bucket === bucket && item.due !== undefined) return true
+    return false
+  }
+
   /** The entries that are due, by sequence. */
   due(now: number, limit: number, isMeant: (item: Item) => boolean): Array<bigint> {
     if (this.earliest > now) return []
