@@ -147,11 +147,13 @@ const session = (
 const reserve = (sql: SqlClient): Effect.Effect<Connection, SqlError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Scope.make(), (own) => {
-      const close = Scope.close(own, Exit.void)
+      // in a fiber of its own, as it was acquired: in this one, each transaction would leave a trace in its fiber refs,
+      // and a fiber that runs many would become slow
+      const close = Effect.flatMap(Effect.forkDaemon(Scope.close(own, Exit.void)), Fiber.await)
       return Effect.flatMap(
         Effect.forkDaemon(Effect.interruptible(Scope.extend(sql.reserve, own))),
         (waiting) =>
-          restore(Fiber.join(waiting)).pipe(
+          restore(Effect.flatten(Fiber.await(waiting))).pipe(
             Effect.tap(() => Effect.addFinalizer(() => close)),
             Effect.onError(() => Effect.forkDaemon(Effect.zipRight(Fiber.await(waiting), close)))
           )
