@@ -47,7 +47,8 @@ export const makeMemoryStorage = (
       arrivals,
       append: (messages) =>
         Effect.map(Clock.currentTimeMillis, (createdAt) => {
-          for (const message of messages) {
+          // key locks: commits come one after the other
+          for (const { keyLock: _, ...message } of messages) {
             const sequence = ++last
             const bucket = bucketOf(message, buckets)
             rows.set(sequence, { sequence, bucket, message, createdAt, attempts: 0, availableAt: 0, dead: undefined })
