@@ -135,7 +135,8 @@ describe("Outbox", () => {
       let appended: ReadonlyArray<OutboxStorage.Outgoing> = []
       const recording = Layer.succeed(OutboxStorage.OutboxStorage, {
         ...storage,
-        append: (messages) => Effect.zipRight(Effect.sync(() => void (appended = appended.concat(messages))), storage.append(messages))
+        append: (messages) =>
+          Effect.zipRight(Effect.sync(() => void (appended = appended.concat(messages))), storage.append(messages))
       })
       yield* Effect.provide(
         Transaction.run(Outbox.addAll([room(1), new Moved({ id: "a" })])),
