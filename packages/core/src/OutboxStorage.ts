@@ -80,6 +80,20 @@ export interface Waiting {
 }
 
 /**
+ * A message as a transaction hands it over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Outgoing extends Message {
+  /**
+   * Whether it asks for the lock of its topic and key, held until the transaction ends: of two transactions that ask for
+   * the same one, the sequences are in the order of their commits. No part of what is stored.
+   */
+  readonly keyLock?: boolean | undefined
+}
+
+/**
  * What a relay decided about an entry.
  *
  * - `Delivered`: it leaves the pending set.
@@ -204,8 +218,11 @@ export class OutboxStorage extends Context.Tag("@effect-cqrs/core/OutboxStorage"
    */
   readonly arrivals: Wake
 
-  /** Stores messages, in order. Called by the transactor, inside the transaction, as its last statement. */
-  readonly append: (messages: ReadonlyArray<Message>) => Effect.Effect<void, StorageError>
+  /**
+   * Stores messages, in order. Called by the transactor, inside the transaction, as its last statement. The key locks they
+   * ask for are taken first, all in one order, so that two transactions never wait for each other.
+   */
+  readonly append: (messages: ReadonlyArray<Outgoing>) => Effect.Effect<void, StorageError>
 
   /**
    * The first entries that are in some buckets, in the order of their sequences, without those that wait beside them:

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Message from "@effect-cqrs/core/Message"
-import { bucketOf, type DeadLetter, type Entry, OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
+import { type DeadLetter, type Entry, OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
 import * as Wake from "@effect-cqrs/core/Wake"
 import { SqlClient } from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { dialectOf, type Names, namesOf, type Query } from "./internal/dialect.ts"
+import { makeFlush, withFlush } from "./internal/flush.ts"
 import { queries } from "./internal/queries.ts"
 import { bucketsOf, type Options, verify } from "./internal/tables.ts"
 import { whole } from "./internal/whole.ts"
@@ -89,30 +90,12 @@ const make = (options: Options) =>
         (error) => error instanceof SqlError ? storageError(error) : error
       )
 
-    return OutboxStorage.of({
+    const flush = makeFlush({ sql, dialect, names, buckets, execute, storageError })
+
+    return withFlush(flush, {
       buckets,
       arrivals,
-      append: (messages) =>
-        Effect.forEach(
-          statements.append(
-            names,
-            messages.map((message) => ({
-              id: message.id,
-              name: message.name,
-              topic: message.topic,
-              partitionKey: message.key ?? null,
-              bucket: bucketOf(message, buckets),
-              attributes: JSON.stringify(Message.attributes(message)),
-              headers: JSON.stringify(message.headers),
-              contentEncoding: message.contentEncoding,
-              correlationId: message.correlationId,
-              causationId: message.causationId ?? null,
-              payload: message.payload
-            }))
-          ),
-          execute,
-          { discard: true }
-        ),
+      append: flush.append,
       read: ({ buckets: owned, except, limit, maxBytes }) =>
         Effect.gen(function*() {
           if (owned.length === 0) return []

@@ -12,37 +12,7 @@ const same = (column: string): string => `cast(b.${column} as binary) = cast(o.$
 const columns = "cast(sequence as char) as sequence, bucket, id, name, topic, partition_key, attributes, headers, " +
   "content_encoding, correlation_id, causation_id, payload, attempts, last_error, exhausted"
 
-/** Rows are inserted in statements of few sizes: a prepared statement per size would stay on the connection. */
-const sizes = [100, 10, 1]
-
 export const outbox: Dialect["outbox"] = {
-  append: (names, rows) => {
-    const queries: Array<readonly [string, ReadonlyArray<unknown>]> = []
-    let at = 0
-    for (const size of sizes) {
-      for (; rows.length - at >= size; at += size) {
-        const values = Array.from({ length: size }, () => `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${now})`)
-        queries.push([
-          `insert into ${names.outbox} (id, name, topic, partition_key, bucket, attributes, headers, ` +
-          `content_encoding, correlation_id, causation_id, payload, created_at) values ${values.join(", ")}`,
-          rows.slice(at, at + size).flatMap((row) => [
-            row.id,
-            row.name,
-            row.topic,
-            row.partitionKey,
-            row.bucket,
-            row.attributes,
-            row.headers,
-            row.contentEncoding,
-            row.correlationId,
-            row.causationId,
-            row.payload
-          ])
-        ])
-      }
-    }
-    return queries
-  },
   // LIMIT takes no parameter of a prepared statement in MySQL 8.0.22 and later. The indexes are forced: a wrong guess
   // of the optimizer sorts the whole backlog.
   heads: (names, { buckets, except, limit }) => {

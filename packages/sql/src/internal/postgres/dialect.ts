@@ -1,5 +1,6 @@
 import type { Dialect } from "../dialect.ts"
 import { codeOf } from "../errors.ts"
+import { append } from "./append.ts"
 import { inbox } from "./inbox.ts"
 import { lease } from "./lease.ts"
 import { migrations } from "./migrations.ts"
@@ -9,6 +10,7 @@ import { transaction } from "./transaction.ts"
 export const postgres: Dialect = {
   transaction,
   migrations,
+  append,
   outbox,
   lease,
   inbox,

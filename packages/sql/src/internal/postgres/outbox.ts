@@ -9,34 +9,7 @@ const blocks = (row: string): string =>
 const columns = "sequence::text as sequence, bucket, id, name, topic, partition_key, attributes, headers, " +
   "content_encoding, correlation_id, causation_id, payload, attempts, last_error, exhausted"
 
-/** PostgreSQL takes 65,535 parameters a statement; a dozen per row, and statements of a bounded length. */
-const rowsPerInsert = 500
-
 export const outbox: Dialect["outbox"] = {
-  append: (names, rows) =>
-    Array.from({ length: Math.ceil(rows.length / rowsPerInsert) }, (_, chunk) => {
-      const some = rows.slice(chunk * rowsPerInsert, (chunk + 1) * rowsPerInsert)
-      const values = some.map((_, i) =>
-        `(${Array.from({ length: 11 }, (_, column) => `$${i * 11 + column + 1}`).join(", ")}, ${now})`
-      )
-      return [
-        `insert into ${names.outbox} (id, name, topic, partition_key, bucket, attributes, headers, content_encoding, ` +
-        `correlation_id, causation_id, payload, created_at) values ${values.join(", ")}`,
-        some.flatMap((row) => [
-          row.id,
-          row.name,
-          row.topic,
-          row.partitionKey,
-          row.bucket,
-          row.attributes,
-          row.headers,
-          row.contentEncoding,
-          row.correlationId,
-          row.causationId,
-          row.payload
-        ])
-      ]
-    }),
   heads: (names, { buckets, except, limit }) => {
     const of = (bucket: number | undefined) =>
       `select o.sequence, length(o.payload) as size from ${names.outbox} o ` +

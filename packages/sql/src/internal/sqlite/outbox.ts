@@ -10,24 +10,6 @@ const columns = "cast(sequence as text) as sequence, bucket, id, name, topic, pa
   "content_encoding, correlation_id, causation_id, payload, attempts, last_error, exhausted"
 
 export const outbox: Dialect["outbox"] = {
-  append: (names, rows) =>
-    rows.map((row) => [
-      `insert into ${names.outbox} (id, name, topic, partition_key, bucket, attributes, headers, content_encoding, ` +
-      `correlation_id, causation_id, payload, created_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${now})`,
-      [
-        row.id,
-        row.name,
-        row.topic,
-        row.partitionKey,
-        row.bucket,
-        row.attributes,
-        row.headers,
-        row.contentEncoding,
-        row.correlationId,
-        row.causationId,
-        row.payload
-      ]
-    ]),
   heads: (names, { buckets, except, limit }) => {
     const of = (bucket: number | undefined) =>
       `select o.sequence, length(o.payload) as size from ${names.outbox} o ` +

@@ -1,0 +1,31 @@
+import * as Message from "@effect-cqrs/core/Message"
+import { bucketOf } from "@effect-cqrs/core/OutboxStorage"
+import type { Names } from "./dialect.ts"
+
+export type Value = string | number | Uint8Array | null
+
+/** What a row of the outbox takes from its message, in every database. A column is added here, and in the migrations. */
+const columns: ReadonlyArray<readonly [name: string, value: (message: Message.Message, buckets: number) => Value]> = [
+  ["id", (message) => message.id],
+  ["name", (message) => message.name],
+  ["topic", (message) => message.topic],
+  ["partition_key", (message) => message.key ?? null],
+  ["bucket", bucketOf],
+  ["attributes", (message) => JSON.stringify(Message.attributes(message))],
+  ["headers", (message) => JSON.stringify(message.headers)],
+  ["content_encoding", (message) => message.contentEncoding],
+  ["correlation_id", (message) => message.correlationId],
+  ["causation_id", (message) => message.causationId ?? null],
+  ["payload", (message) => message.payload]
+]
+
+/** A message's values, one for each column. */
+export type Row = ReadonlyArray<Value>
+
+export const rowOf = (message: Message.Message, buckets: number): Row =>
+  columns.map(([, value]) => value(message, buckets))
+
+/** The statement that inserts rows whose values are written as these expressions. */
+export const insert = (names: Names, now: string, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  `insert into ${names.outbox} (${columns.map(([name]) => name).join(", ")}, created_at) values ` +
+  rows.map((values) => `(${values.join(", ")}, ${now})`).join(", ")
