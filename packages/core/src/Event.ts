@@ -127,6 +127,8 @@ export interface IntegrationClass<
   readonly version: number
   /** The partition key: events of one topic and key are delivered in order. `undefined`: no order, spread at will. */
   readonly partitionKey: (event: Schema.Struct.Type<P>) => string | undefined
+  /** Whether transactions that announce it wait for each other, key by key. */
+  readonly keyLock: boolean
 }
 
 /**
@@ -142,6 +144,12 @@ export interface IntegrationOptions<P extends Schema.Struct.Fields, Topic extend
   readonly payload?: P | undefined
   /** The partition key, from the payload. Without it, events of the topic have no order among themselves. */
   readonly key?: ((event: Schema.Struct.Type<NoInfer<P>>) => string) | undefined
+  /**
+   * Orders events of one key whose transactions have no row in common, which `Outbox.add` alone leaves unordered: when
+   * such a transaction commits it takes a lock of its topic and key, and one that commits beside it waits for its end.
+   * It costs no round trip. Needs a `key`. Default `false`.
+   */
+  readonly keyLock?: boolean | undefined
   /** The version of the payload's schema, a whole number from 1 (the default). */
   readonly version?: number | undefined
 }
@@ -156,7 +164,7 @@ export interface MakeIntegration<K extends "notification" | "ecst"> {
   <Self = never>(): <const Name extends string, const Topic extends string, P extends Schema.Struct.Fields = {}>(
     name: Name,
     // the payload's type, not `Self`: reading `Self` here would be circular
-    options: IntegrationOptions<P, Topic>
+    options: IntegrationOptions<P, Topic> & LockedByKey
   ) => [Self] extends [never] ? MissingSelf<K>
     : [Schema.Struct.Context<P>] extends [never] ? IntegrationClass<Self, K, Name, P, Topic>
     : FieldsWithServices<Name>
@@ -190,7 +198,8 @@ export const domain: <Self = never>() => <const Name extends string, P extends S
  * Declares a notification event. Its name is its name on the wire and in stored rows: choose it once. The class may be
  * renamed freely.
  *
- * Throws a sentence if the name or the topic is empty, or the version is not a whole number from 1.
+ * Throws a sentence if the name or the topic is empty, the version is not a whole number from 1, or a `keyLock` is asked
+ * for without a `key`.
  *
  * @example
  * ```ts
@@ -226,6 +235,9 @@ export const ecst: MakeIntegration<"ecst"> = () => (name, options) => unsafeCoer
 
 type MissingSelf<Usage extends string> =
   `Missing \`Self\` generic - use \`class Self extends Event.${Usage}<Self>()("name", ...) {}\``
+
+/** A key lock needs a key. */
+type LockedByKey = { readonly key: unknown } | { readonly keyLock?: false | undefined }
 
 type FieldsWithServices<Name extends string> =
   `The schema of ${Name} asks for services: an event must be readable wherever it arrives`

@@ -5,8 +5,10 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Event from "./Event.ts"
+import { definitionOf } from "./internal/event.ts"
 import { endedError, transactionTag } from "./internal/transaction.ts"
 import { TransactionError } from "./internal/transactionError.ts"
+import type { Outgoing } from "./OutboxStorage.ts"
 import * as Serialization from "./Serialization.ts"
 import type { Transaction } from "./Transaction.ts"
 
@@ -57,13 +59,18 @@ export const addAll = <const Evs extends ReadonlyArray<Event.Any>>(
 // each event of a union on its own: one domain event among others is one too many
 type DomainOf<Ev extends Event.Any> = Ev extends Event.Any ? "domain" extends Event.KindOf<Ev> ? Ev : never : never
 
+const outgoing = (event: Event.Integration): Effect.Effect<Outgoing, Serialization.SerializationError> => {
+  const message = Serialization.encode(event)
+  return definitionOf(event).keyLock ? Effect.map(message, (one) => ({ ...one, keyLock: true })) : message
+}
+
 const addMessages = (
   events: ReadonlyArray<Event.Integration>
 ): Effect.Effect<ReadonlyArray<string>, TransactionError, Transaction> =>
   Effect.flatMap(transactionTag, (open) =>
     Effect.flatMap(
       Effect.mapError(
-        Effect.forEach(events, Serialization.encode),
+        Effect.forEach(events, outgoing),
         (error) => new TransactionError({ reason: "EventRejected", message: error.message, cause: error })
       ),
       (messages) => {

@@ -10,8 +10,8 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { makeMemoryStorage } from "./internal/memoryStorage.ts"
 import { hashOf } from "./internal/hash.ts"
+import { makeMemoryStorage } from "./internal/memoryStorage.ts"
 import type { Message } from "./Message.ts"
 import type { Wake } from "./Wake.ts"
 
@@ -77,6 +77,20 @@ export interface Waiting {
   readonly key: string | undefined
   /** How long until it is to be tried again, by the storage's clock; `undefined` for a dead letter. */
   readonly due: Duration.Duration | undefined
+}
+
+/**
+ * A message as a transaction hands it over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Outgoing extends Message {
+  /**
+   * Whether it asks for the lock of its topic and key, held until the transaction ends: of two transactions that ask for
+   * the same one, the sequences are in the order of their commits. No part of what is stored.
+   */
+  readonly keyLock?: boolean | undefined
 }
 
 /**
@@ -204,8 +218,11 @@ export class OutboxStorage extends Context.Tag("@effect-cqrs/core/OutboxStorage"
    */
   readonly arrivals: Wake
 
-  /** Stores messages, in order. Called by the transactor, inside the transaction, as its last statement. */
-  readonly append: (messages: ReadonlyArray<Message>) => Effect.Effect<void, StorageError>
+  /**
+   * Stores messages, in order. Called by the transactor, inside the transaction, as its last statement. The key locks they
+   * ask for are taken first, all in one order, so that two transactions never wait for each other.
+   */
+  readonly append: (messages: ReadonlyArray<Outgoing>) => Effect.Effect<void, StorageError>
 
   /**
    * The first entries that are in some buckets, in the order of their sequences, without those that wait beside them:

@@ -8,8 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { TransactionError } from "./internal/transactionError.ts"
-import type { Message } from "./Message.ts"
-import { OutboxStorage } from "./OutboxStorage.ts"
+import { OutboxStorage, type Outgoing } from "./OutboxStorage.ts"
 
 /**
  * The isolation levels of the SQL standard. Without one, the database's own default.
@@ -65,10 +64,10 @@ export interface Session {
   readonly release: (name: string) => Effect.Effect<void, TransactionError>
   readonly rollbackTo: (name: string) => Effect.Effect<void, TransactionError>
   /**
-   * Stores the messages in the outbox as the last statement, then commits. Succeeds only if the database has said
+   * Takes the key locks that the messages ask for, stores them in the outbox as the last statement, then commits. Succeeds only if the database has said
    * that everything is stored; fails with nothing stored, or with `OutcomeUnknown`.
    */
-  readonly commit: (messages: ReadonlyArray<Message>) => Effect.Effect<void, TransactionError>
+  readonly commit: (messages: ReadonlyArray<Outgoing>) => Effect.Effect<void, TransactionError>
   /** Undoes everything. A connection that cannot even do that is not used again. */
   readonly rollback: Effect.Effect<void>
 }

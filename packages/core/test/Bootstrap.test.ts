@@ -15,7 +15,7 @@ import {
 } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, ConfigError, ConfigProvider, Context, Effect, Exit, Layer, Option, Ref, Schema } from "effect"
-import { failureOf, layerScripted, quiet, RoomClosed, Scripted, settled } from "./fixtures.ts"
+import { failureOf, holding, layerScripted, membership, quiet, RoomClosed, Scripted, settled } from "./fixtures.ts"
 
 class Seen extends Context.Tag("test/Seen")<Seen, Array<string>>() {}
 const layerSeen = Layer.sync(Seen, () => [])
@@ -74,9 +74,7 @@ describe("Bootstrap.layer", () => {
     Effect.gen(function*() {
       const joined = yield* Ref.make(false)
       const owner = Layer.succeed(BucketOwner.BucketOwner, {
-        join: Effect.as(Ref.set(joined, true), {
-          holding: Effect.succeed({ token: 0n, buckets: [], trustedUntil: 2n ** 63n })
-        })
+        join: Effect.as(Ref.set(joined, true), membership(Effect.succeed(holding({ buckets: [] }))))
       })
       const storage = Layer.merge(
         Layer.map(Bootstrap.layerStorageMemory, (context) => {

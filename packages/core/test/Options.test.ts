@@ -52,5 +52,12 @@ describe("an event that cannot be is a sentence where it is defined", () => {
     assert.throws(define("defined", " ", 1), /The topic of the event defined is " ": it must be a text/)
     assert.throws(() => Event.domain<never>()("" as string), /The name of a domain event/)
   })
+  it("with a key lock and without a key", () =>
+    assert.throws(() => {
+      // the compiler refuses it, too
+      const options = { topic: "topic", keyLock: true as false }
+      class Locked extends Event.notification<Locked>()("locked", options) {}
+      return Locked
+    }, /The event locked asks for a keyLock and has no key: give it a `key`, or leave the lock out/))
   it("and one that can be is defined", () => assert.doesNotThrow(define("defined", "topic", 2)))
 })

@@ -1,7 +1,23 @@
-import { Correlation, Outbox, OutboxStorage, Serialization, Transaction, Transactor } from "@effect-cqrs/core"
+import {
+  Correlation,
+  Event,
+  Message,
+  Outbox,
+  OutboxStorage,
+  Serialization,
+  Transaction,
+  Transactor
+} from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer } from "effect"
+import { Deferred, Effect, Fiber, Layer, Schema } from "effect"
 import { Memory, Noticed, pending, RoomClosed, RoomOpened } from "./fixtures.ts"
+
+class Moved extends Event.ecst<Moved>()("moved", {
+  topic: "moves",
+  payload: { id: Schema.String },
+  key: (event) => event.id,
+  keyLock: true
+}) {}
 
 const room = (n: number) => new RoomClosed({ room: "blue", n })
 const wrong = new RoomClosed({ room: "secret", n: "secret" as unknown as number }, { disableValidation: true })
@@ -111,6 +127,26 @@ describe("Outbox", () => {
       yield* Transaction.run(Outbox.add(room(3)))
       const sequences = (yield* pending).map(({ sequence }) => sequence)
       assert.deepStrictEqual(sequences, [1n, 2n, 3n])
+    }).pipe(Effect.provide(Memory)))
+
+  it.effect("hands the storage the events' wish for a key lock, which is no part of the message", () =>
+    Effect.gen(function*() {
+      const storage = yield* OutboxStorage.OutboxStorage
+      let appended: ReadonlyArray<OutboxStorage.Outgoing> = []
+      const recording = Layer.succeed(OutboxStorage.OutboxStorage, {
+        ...storage,
+        append: (messages) =>
+          Effect.zipRight(Effect.sync(() => void (appended = appended.concat(messages))), storage.append(messages))
+      })
+      yield* Effect.provide(
+        Transaction.run(Outbox.addAll([room(1), new Moved({ id: "a" })])),
+        Layer.provide(Layer.fresh(Transactor.layerMemory), recording)
+      )
+      assert.deepStrictEqual(appended.map(({ key, keyLock }) => [key, keyLock]), [["blue", undefined], ["a", true]])
+      for (const message of [...(yield* pending), ...appended]) {
+        assert.notInclude(JSON.stringify(Message.attributes(message)).toLowerCase(), "lock")
+      }
+      for (const message of yield* pending) assert.notProperty(message, "keyLock")
     }).pipe(Effect.provide(Memory)))
 
   it.effect("needs an outbox storage and no broker", () =>

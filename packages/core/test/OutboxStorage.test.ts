@@ -1,16 +1,15 @@
 import { OutboxStorage } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, FastCheck as fc, TestClock } from "effect"
-import { message } from "./fixtures.ts"
+import { everywhere, message } from "./fixtures.ts"
 
 const { Settlement, bucketOf } = OutboxStorage
 type Storage = typeof OutboxStorage.OutboxStorage.Service
 
-const all = (storage: Storage) => Array.from({ length: storage.buckets }, (_, bucket) => bucket)
 const read = (given: Partial<Parameters<Storage["read"]>[0]> = {}) =>
   Effect.flatMap(OutboxStorage.OutboxStorage, (storage) =>
     Effect.map(
-      storage.read({ buckets: all(storage), limit: 100, maxBytes: 1_000_000, except: [], ...given }),
+      storage.read({ from: everywhere(storage.buckets), limit: 100, maxBytes: 1_000_000, exceptTopics: [], ...given }),
       (entries) => entries.map((entry) => entry.message.id)
     ))
 const append = (...messages: ReadonlyArray<Parameters<typeof message>[0]>) =>
@@ -29,7 +28,12 @@ describe("OutboxStorage over memory", () => {
       const storage = yield* OutboxStorage.OutboxStorage
       yield* append({ id: "a", key: "x" }, { id: "b", key: "y" })
       yield* append({ id: "c", key: "x" })
-      const entries = yield* storage.read({ buckets: all(storage), limit: 9, maxBytes: 9999, except: [] })
+      const entries = yield* storage.read({
+        from: everywhere(storage.buckets),
+        limit: 9,
+        maxBytes: 9999,
+        exceptTopics: []
+      })
       assert.deepStrictEqual(
         entries.map((
           { attempts, bucket, message, sequence }
@@ -57,9 +61,13 @@ describe("OutboxStorage over memory", () => {
     Effect.gen(function*() {
       yield* append({ id: "a", key: "x" }, { id: "b", key: "y", topic: "openings" }, { id: "c", key: "z" })
       const bucket = bucketOf({ topic: "rooms", key: "x", id: "" }, 64)
-      assert.deepStrictEqual(yield* read({ buckets: [bucket] }), ["a"])
-      assert.deepStrictEqual(yield* read({ buckets: [] }), [])
-      assert.deepStrictEqual(yield* read({ except: ["rooms"] }), ["b"])
+      assert.deepStrictEqual(yield* read({ from: [{ bucket }] }), ["a"])
+      assert.deepStrictEqual(yield* read({ from: [] }), [])
+      assert.deepStrictEqual(yield* read({ from: [{ bucket, after: 1n }] }), [])
+      assert.deepStrictEqual(yield* read({ from: [{ bucket, limit: 0 }] }), [])
+      assert.deepStrictEqual(yield* read({ from: [{ bucket, except: [{ topic: "rooms", key: "x" }] }] }), [])
+      assert.deepStrictEqual(yield* read({ from: [{ bucket, except: [{ topic: "rooms", key: "y" }] }] }), ["a"])
+      assert.deepStrictEqual(yield* read({ exceptTopics: ["rooms"] }), ["b"])
       assert.deepStrictEqual(yield* read({ limit: 2 }), ["a", "b"])
     }).pipe(Effect.provide(OutboxStorage.layerMemory())))
 
@@ -72,22 +80,28 @@ describe("OutboxStorage over memory", () => {
       assert.deepStrictEqual(yield* read({ maxBytes: 11 }), ["a", "b"])
     }).pipe(Effect.provide(OutboxStorage.layerMemory())))
 
-  it.effect("a deferred entry waits by the storage's clock, and so do later ones of its topic and key", () =>
+  it.effect("a deferred entry waits beside its bucket, by the storage's clock, and later ones of its key stay there", () =>
     Effect.gen(function*() {
-      yield* append(
-        { id: "a", key: "x" },
-        { id: "b", key: "x" },
-        { id: "c", key: "y" },
-        { id: "d", key: "x", topic: "openings" },
-        { id: "e", key: undefined },
-        { id: "f", key: undefined }
+      const storage = yield* OutboxStorage.OutboxStorage
+      const waiting = Effect.map(
+        storage.waiting(Array.from({ length: 64 }, (_, bucket) => bucket)),
+        (found) => found.map(({ due, key, sequence }) => [sequence, key, due && Duration.toMillis(due)])
       )
-      yield* settle(deferred(1n, "2 seconds"), deferred(5n, "1 second"))
-      assert.deepStrictEqual(yield* read(), ["c", "d", "f"])
-      yield* TestClock.adjust("1999 millis")
-      assert.deepStrictEqual(yield* read(), ["c", "d", "e", "f"])
-      yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(yield* read(), ["a", "b", "c", "d", "e", "f"])
+      yield* append({ id: "a", key: "x" }, { id: "b", key: "x" }, { id: "c", key: "y" }, { id: "d", key: undefined })
+      yield* settle(deferred(1n, "2 seconds"), deferred(4n, "1 second"))
+      assert.deepStrictEqual(yield* read(), ["b", "c"])
+      assert.deepStrictEqual(yield* waiting, [[1n, "x", 2000], [4n, undefined, 1000]])
+      yield* TestClock.adjust("1500 millis")
+      assert.deepStrictEqual(yield* waiting, [[1n, "x", 500], [4n, undefined, 0]])
+      assert.deepStrictEqual(yield* read(), ["b", "c"])
+      assert.deepStrictEqual((yield* storage.pending([4n, 1n, 2n, 99n])).map((entry) => entry.message.id), [
+        "a",
+        "b",
+        "d"
+      ])
+      yield* settle(Settlement.Delivered({ sequence: 1n }), Settlement.Delivered({ sequence: 4n }))
+      assert.deepStrictEqual(yield* waiting, [])
+      assert.deepStrictEqual(yield* storage.pending([1n, 4n]), [])
     }).pipe(Effect.provide(OutboxStorage.layerMemory())))
 
   it.effect("counts attempts, and redriving starts anew", () =>
@@ -95,10 +109,7 @@ describe("OutboxStorage over memory", () => {
       const storage = yield* OutboxStorage.OutboxStorage
       yield* append({ id: "a" })
       yield* settle(deferred(1n, 0))
-      const attempts = Effect.map(
-        storage.read({ buckets: all(storage), limit: 1, maxBytes: 1, except: [] }),
-        ([entry]) => entry?.attempts
-      )
+      const attempts = Effect.map(storage.pending([1n]), ([entry]) => entry?.attempts)
       assert.strictEqual(yield* attempts, 1)
       yield* settle(dead(1n))
       assert.strictEqual(yield* attempts, undefined)
@@ -107,13 +118,48 @@ describe("OutboxStorage over memory", () => {
       assert.strictEqual(yield* attempts, 0)
     }).pipe(Effect.provide(OutboxStorage.layerMemory())))
 
-  it.effect("behind a halting dead letter its key waits; behind a skipped one it goes on", () =>
+  it.effect("a dead letter that halts its key waits beside its bucket, one that does not is no one's concern", () =>
     Effect.gen(function*() {
-      yield* append({ id: "a", key: "x" }, { id: "b", key: "x" }, { id: "c", key: "y" }, { id: "d", key: "y" })
-      yield* settle(dead(1n, "halt"), dead(3n, "skip"))
-      assert.deepStrictEqual(yield* read(), ["d"])
-      yield* append({ id: "e", key: "x" })
-      assert.deepStrictEqual(yield* read(), ["d"])
+      const storage = yield* OutboxStorage.OutboxStorage
+      yield* append({ id: "a", key: "x" }, { id: "b", key: "x" }, { id: "c", key: "y" }, { id: "d", key: undefined })
+      yield* settle(dead(1n, "halt"), dead(3n, "skip"), dead(4n, "halt"))
+      assert.deepStrictEqual(yield* read(), ["b"])
+      assert.deepStrictEqual(yield* storage.waiting(Array.from({ length: 64 }, (_, bucket) => bucket)), [{
+        sequence: 1n,
+        bucket: bucketOf({ topic: "rooms", key: "x", id: "" }, 64),
+        topic: "rooms",
+        key: "x",
+        due: undefined
+      }])
+    }).pipe(Effect.provide(OutboxStorage.layerMemory())))
+
+  it.effect("the revision changes when dead letters are redriven or discarded, and at no other time", () =>
+    Effect.gen(function*() {
+      const storage = yield* OutboxStorage.OutboxStorage
+      yield* append({ id: "a", key: "x" }, { id: "b", key: "y" })
+      const first = yield* storage.revision
+      yield* settle(dead(1n), dead(2n))
+      assert.strictEqual(yield* storage.revision, first)
+      yield* storage.redrive([1n])
+      const second = yield* storage.revision
+      assert.notStrictEqual(second, first)
+      yield* storage.discard([2n])
+      assert.notStrictEqual(yield* storage.revision, second)
+    }).pipe(Effect.provide(OutboxStorage.layerMemory())))
+
+  it.effect("keeps what was delivered if told to, apart from what is pending, until it is purged", () =>
+    Effect.gen(function*() {
+      const storage = yield* OutboxStorage.OutboxStorage
+      yield* append({ id: "a" }, { id: "b" }, { id: "c" })
+      yield* storage.settle(0n, [Settlement.Delivered({ sequence: 1n })], { keep: true })
+      yield* TestClock.adjust("1 hour")
+      yield* storage.settle(0n, [Settlement.Delivered({ sequence: 2n })], { keep: true })
+      assert.deepStrictEqual(yield* read(), ["c"])
+      assert.strictEqual((yield* storage.statistics).pending, 1)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(yield* storage.purge({ olderThan: Duration.minutes(90), limit: 10 }), 1)
+      assert.strictEqual(yield* storage.purge({ olderThan: Duration.minutes(30), limit: 10 }), 1)
+      assert.strictEqual(yield* storage.purge({ olderThan: Duration.zero, limit: 10 }), 0)
     }).pipe(Effect.provide(OutboxStorage.layerMemory())))
 
   it.effect("redriven dead letters come back in their old places, and wake the relay", () =>

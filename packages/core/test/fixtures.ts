@@ -45,14 +45,41 @@ export const message = (given: Partial<Message.Message> = {}): Message.Message =
 /** The transactor and the outbox of this process. */
 export const Memory = Layer.provideMerge(Transactor.layerMemory, OutboxStorage.layerMemory())
 
+/** All buckets, from their beginnings. */
+export const everywhere = (buckets: number): ReadonlyArray<OutboxStorage.Range> =>
+  Array.from({ length: buckets }, (_, bucket) => ({ bucket }))
+
+/** What a relay holds that owns everything for ever, but for what is given. */
+export const holding = (given: Partial<BucketOwner.Holding> = {}): BucketOwner.Holding => ({
+  token: 1n,
+  buckets: Array.from({ length: 64 }, (_, bucket) => bucket),
+  surplus: [],
+  suspicions: new Map(),
+  trustedUntil: 2n ** 63n,
+  ...given
+})
+
+/** A membership that holds what it is told to. */
+export const membership = (
+  holds: Effect.Effect<BucketOwner.Holding>,
+  given: Partial<BucketOwner.Membership> = {}
+): BucketOwner.Membership => ({
+  holding: holds,
+  changes: { version: Effect.succeed(0), waitPast: () => Effect.never },
+  release: () => Effect.void,
+  suspect: () => Effect.succeed(true),
+  acquit: () => Effect.void,
+  ...given
+})
+
 /** Ids of what waits in the outbox, by sequence. */
 export const pending = Effect.flatMap(OutboxStorage.OutboxStorage, (storage) =>
   Effect.map(
     storage.read({
-      buckets: Array.from({ length: storage.buckets }, (_, bucket) => bucket),
+      from: everywhere(storage.buckets),
       limit: Number.MAX_SAFE_INTEGER,
       maxBytes: Number.MAX_SAFE_INTEGER,
-      except: []
+      exceptTopics: []
     }),
     (entries) => entries.map((entry) => entry.message)
   ))

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { bucketOf, hashesOf, OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
+import { OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
 import * as Wake from "@effect-cqrs/core/Wake"
 import { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
@@ -12,9 +12,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { deadLetters, revision } from "./internal/deadLetters.ts"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
+import { makeFlush, withFlush } from "./internal/flush.ts"
 import { queries } from "./internal/queries.ts"
 import { reading } from "./internal/reading.ts"
-import { attributesOf } from "./internal/rows.ts"
 import { settling } from "./internal/settling.ts"
 import { bucketsOf, type Options, verify } from "./internal/tables.ts"
 
@@ -62,32 +62,12 @@ const make = (options: Options) =>
     const run = queries(sql, dialect, storageError)
     yield* run.write(dialect.settings.remember(names, revision, "0"))
 
-    return OutboxStorage.of({
+    const flush = makeFlush({ sql, dialect, names, buckets, execute: run.execute, storageError })
+
+    return withFlush(flush, {
       buckets,
       arrivals,
-      append: (messages) =>
-        Effect.forEach(
-          statements.append(messages.map((message) => {
-            const hashes = hashesOf(message)
-            return {
-              id: message.id,
-              name: message.name,
-              topic: message.topic,
-              partitionKey: message.key ?? null,
-              bucket: bucketOf(message, buckets),
-              topicHash: hashes.topic,
-              keyHash: hashes.key,
-              attributes: attributesOf(message),
-              headers: JSON.stringify(message.headers),
-              contentEncoding: message.contentEncoding,
-              correlationId: message.correlationId,
-              causationId: message.causationId ?? null,
-              payload: message.payload
-            }
-          })),
-          run.execute,
-          { discard: true }
-        ),
+      append: flush.append,
       ...reading(statements, buckets, run),
       ...settling(dialect, names, statements, run),
       ...deadLetters(dialect, names, buckets, dialect.deadLetters(names, buckets), run, arrivals.signal),

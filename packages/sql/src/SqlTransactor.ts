@@ -17,6 +17,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { type Begun, type CommitFailure, type Dialect, dialectOf } from "./internal/dialect.ts"
 import { isDisconnected } from "./internal/errors.ts"
+import { flushOf } from "./internal/flush.ts"
 import { type Fate, guarded } from "./internal/guarded.ts"
 
 /**
@@ -112,29 +113,29 @@ const session = (
     release: (name) => alone(run(`RELEASE SAVEPOINT ${name}`)),
     rollbackTo: (name) => alone(run(`ROLLBACK TO SAVEPOINT ${name}`)),
     commit: (messages) => {
-      const flush = messages.length === 0 ? Effect.void : Effect.zipRight(
-        // first: of a transaction that is gone the events would be stored by themselves
-        Effect.mapError(dialect.transaction.seal(connection), notCommitted),
-        Effect.mapError(
-          Effect.provideService(storage.append(messages), TransactionConnection, [connection, 0] as const),
-          (error) =>
-            dialect.transaction.isAborted(error)
-              ? rolledBack(error)
-              : new TransactionError({ reason: "OutboxFailed", message: error.message, cause: error })
-        )
-      )
-      const commit = Effect.mapError(
-        dialect.transaction.commit(connection, { isSealed: messages.length > 0 }),
-        notCommitted
-      )
-      return alone(Effect.suspend(() =>
-        fate.lost !== undefined
-          ? failed(fate.lost)
-          : Effect.catchAll(Effect.zipRight(flush, commit), failed).pipe(
-            Effect.zipRight(ended),
-            Effect.zipRight(messages.length === 0 ? Effect.void : storage.arrivals.signal)
+      const hasEvents = messages.length > 0
+      return alone(Effect.suspend(() => {
+        if (fate.lost !== undefined) return failed(fate.lost)
+        const flush = hasEvents ? flushOf(storage) : undefined
+        const text = flush?.text(messages)
+        const isSealed = hasEvents && text === undefined
+        const before = !isSealed ? Effect.void : Effect.zipRight(
+          // first: of a transaction that is gone the events would be stored by themselves
+          Effect.mapError(dialect.transaction.seal(connection), notCommitted),
+          Effect.mapError(
+            Effect.provideService(storage.append(messages), TransactionConnection, [connection, 0] as const),
+            (error) => dialect.transaction.isAborted(error) ? rolledBack(error) : outboxFailed(error)
           )
-      ))
+        )
+        const commit = Effect.mapError(
+          dialect.transaction.commit(connection, { isSealed, flush: text }),
+          (failure) => failure.at === "flush" ? outboxFailed(flush!.storageError(failure.error)) : notCommitted(failure)
+        )
+        return Effect.catchAll(Effect.zipRight(before, commit), failed).pipe(
+          Effect.zipRight(ended),
+          Effect.zipRight(hasEvents ? storage.arrivals.signal : Effect.void)
+        )
+      }))
     },
     rollback: alone(rollback)
   }
@@ -147,11 +148,13 @@ const session = (
 const reserve = (sql: SqlClient): Effect.Effect<Connection, SqlError, Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Scope.make(), (own) => {
-      const close = Scope.close(own, Exit.void)
+      // in a fiber of its own, as it was acquired: in this one, each transaction would leave a trace in its fiber refs,
+      // and a fiber that runs many would become slow
+      const close = Effect.flatMap(Effect.forkDaemon(Scope.close(own, Exit.void)), Fiber.await)
       return Effect.flatMap(
         Effect.forkDaemon(Effect.interruptible(Scope.extend(sql.reserve, own))),
         (waiting) =>
-          restore(Fiber.join(waiting)).pipe(
+          restore(Effect.flatten(Fiber.await(waiting))).pipe(
             Effect.tap(() => Effect.addFinalizer(() => close)),
             Effect.onError(() => Effect.forkDaemon(Effect.zipRight(Fiber.await(waiting), close)))
           )
@@ -166,6 +169,9 @@ const unavailable = (error: SqlError) =>
       "A transaction could not begin: the database cannot be reached, is locked by another writer, or refused it",
     cause: error
   })
+
+const outboxFailed = (error: StorageError) =>
+  new TransactionError({ reason: "OutboxFailed", message: error.message, cause: error })
 
 const rolledBack = (cause: unknown) =>
   new TransactionError({

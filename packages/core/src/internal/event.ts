@@ -3,7 +3,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Event from "../Event.ts"
 import { fastClass } from "./fastClass.ts"
-import { requireText, requireWhole } from "./options.ts"
+import { refuse, requireText, requireWhole } from "./options.ts"
 
 /** What the run time knows of an event's class, behind its typed statics. */
 export interface Definition extends Event.ClassOf<any> {
@@ -12,6 +12,7 @@ export interface Definition extends Event.ClassOf<any> {
   readonly topic: string
   readonly version: number
   readonly partitionKey: (event: any) => string | undefined
+  readonly keyLock: boolean
   /** The payload without `_tag`, as it stands on the wire: the name is the message's. */
   readonly payloadSchema: Schema.Schema<any, unknown>
   readonly payloadFields: Schema.Struct.Fields
@@ -28,12 +29,16 @@ export const makeEvent = (
     readonly payload?: Schema.Struct.Fields | undefined
     readonly topic?: string | undefined
     readonly key?: ((event: any) => string) | undefined
+    readonly keyLock?: boolean | undefined
     readonly version?: number | undefined
   }
 ): Definition => {
   requireText(`The name of a ${kind} event`, name)
   if (kind !== "domain") requireText(`The topic of the event ${name}`, options.topic)
   requireWhole(`The version of the event ${name}`, options.version, 1)
+  if (options.keyLock === true && options.key === undefined) {
+    refuse(`The event ${name} asks for a keyLock and has no key: give it a \`key\`, or leave the lock out`)
+  }
   const fields = options.payload ?? {}
   const klass = fastClass(unsafeCoerce<unknown, Definition>(Schema.TaggedClass<object>(name)(name, fields)))
   const statics = {
@@ -43,6 +48,7 @@ export const makeEvent = (
     topic: options.topic ?? "",
     version: options.version ?? 1,
     partitionKey: options.key ?? (() => undefined),
+    keyLock: options.keyLock ?? false,
     payloadSchema: Schema.Struct(fields),
     payloadFields: fields
   }

@@ -78,7 +78,8 @@ export const makeMemoryStorage = (
       arrivals,
       append: (messages) =>
         Effect.map(Clock.currentTimeMillis, (createdAt) => {
-          for (const message of messages) {
+          // key locks: commits come one after the other
+          for (const { keyLock: _, ...message } of messages) {
             const sequence = ++last
             rows.set(sequence, {
               sequence,

@@ -1,7 +1,7 @@
 import * as Cause from "effect/Cause"
 
 /** Refuses a value that was given where the compiler could not: thrown, so a defect of the layer that is built with it. */
-const refuse = (message: string): never => {
+export const refuse = (message: string): never => {
   throw new Cause.IllegalArgumentException(message)
 }
 

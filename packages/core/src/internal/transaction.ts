@@ -2,14 +2,14 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type { Message } from "../Message.ts"
+import type { Outgoing } from "../OutboxStorage.ts"
 import type { Transaction } from "../Transaction.ts"
 import type { Journal, Level, Session, Transactor } from "../Transactor.ts"
 import type { Emission } from "./handling.ts"
 import { TransactionError } from "./transactionError.ts"
 
 type Entry =
-  | { readonly _tag: "Message"; readonly message: Message }
+  | { readonly _tag: "Message"; readonly message: Outgoing }
   | { readonly _tag: "Emission"; readonly emission: Emission }
   | { readonly _tag: "AfterCommit"; readonly effect: Effect.Effect<unknown> }
   | { readonly _tag: "AfterRollback"; readonly effect: Effect.Effect<unknown> }
@@ -50,7 +50,7 @@ export class TransactionJournal implements Journal {
     return Effect.all(this.due, { discard: true })
   })
 
-  get messages(): ReadonlyArray<Message> {
+  get messages(): ReadonlyArray<Outgoing> {
     return this.entries.flatMap((entry) => entry._tag === "Message" ? [entry.message] : [])
   }
 

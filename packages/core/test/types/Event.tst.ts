@@ -40,12 +40,28 @@ describe("an event", () => {
       // @ts-expect-error Type 'number' is not assignable to type 'string'
       key: (event) => event.floor
     }) {}
+    void _Wrong
     class _Missing extends Event.notification<_Missing>()("missing", {
       topic: "moves",
       payload: { floor: Schema.Number },
       // @ts-expect-error Property 'flor' does not exist on type '{ readonly floor: number; }'
       key: (event) => String(event.flor)
     }) {}
+    void _Missing
+  })
+
+  it("has a key lock only if it has a key", () => {
+    class Moved extends Event.ecst<Moved>()("moved", {
+      topic: "moves",
+      payload: { floor: Schema.Number },
+      key: (event) => String(event.floor),
+      keyLock: true
+    }) {}
+    expect(Moved.keyLock).type.toBe<boolean>()
+    class Keyless extends Event.notification<Keyless>()("keyless", { topic: "moves", keyLock: false }) {}
+    expect(Keyless.keyLock).type.toBe<boolean>()
+    // @ts-expect-error Property 'key' is missing in type
+    class _Locked extends Event.notification<_Locked>()("locked", { topic: "moves", keyLock: true }) {}
   })
 
   it("needs a topic if it leaves the process", () => {

@@ -6,6 +6,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import { mysql } from "./mysql/dialect.ts"
 import { postgres } from "./postgres/dialect.ts"
+import type { Row } from "./row.ts"
 import { sqlite } from "./sqlite/dialect.ts"
 
 /**
@@ -29,11 +30,14 @@ export interface Dialect {
     }) => Effect.Effect<Begun, SqlError>
     /** Makes sure, before the last statements, that the transaction is still the one that began. */
     readonly seal: (connection: Connection) => Effect.Effect<void, CommitFailure>
-    /** Succeeds only if the server has said that everything is stored. Seals first, unless that is done. */
+    /**
+     * Succeeds only if the server has said that everything is stored. Seals first, unless that is done; then runs the
+     * flush, in the same round trip.
+     */
     readonly commit: (
       connection: Connection,
-      options: { readonly isSealed: boolean }
-    ) => Effect.Effect<void, CommitFailure>
+      options: { readonly isSealed: boolean; readonly flush?: string | undefined }
+    ) => Effect.Effect<void, CommitFailure | FlushFailure>
     /** Leaves the connection as it came. */
     readonly rollback: (connection: Connection) => Effect.Effect<void, SqlError>
     /** Asked after a statement has failed: whether the server took the whole transaction with it. */
@@ -54,6 +58,19 @@ export interface Dialect {
     readonly name: string
     readonly statements: ReadonlyArray<string>
   }>
+  readonly append: {
+    /** Statements that insert rows, with parameters. */
+    readonly statements: (names: Names, rows: ReadonlyArray<Row>) => ReadonlyArray<Query>
+    /**
+     * One statement that inserts them, with literals that are safe in any session; `undefined` if there is none, or no
+     * use for one.
+     */
+    readonly text: (names: Names, rows: ReadonlyArray<Row>) => string | undefined
+    /** Statements, as one text, that take locks one after the other until the transaction ends; empty if there are none. */
+    readonly lock: (names: Names, slots: ReadonlyArray<number>) => string
+    /** The tables that these locks are in. */
+    readonly lockTables: (names: Names) => ReadonlyArray<string>
+  }
   readonly outbox: (names: Names, buckets: number) => OutboxStatements
   readonly deadLetters: (names: Names, buckets: number) => DeadLetterStatements
   readonly lease: {
@@ -128,11 +145,10 @@ export interface HeadsOf {
 }
 
 /**
- * Statements of the relay, and of what watches over it. Rows come with the columns of `Row`, in no promised order; whole
+ * Statements of the relay, and of what watches over it. Rows come with the columns of `EntryRow`, in no promised order; whole
  * numbers in text as what they are.
  */
 export interface OutboxStatements {
-  readonly append: (rows: ReadonlyArray<NewRow>) => ReadonlyArray<Query>
   /** How many ranges one `read` takes. */
   readonly rangesPerRead: number
   /**
@@ -202,22 +218,6 @@ export interface DeadLetterStatements {
   readonly discard: (sequences: ReadonlyArray<bigint>) => Query
 }
 
-export interface NewRow {
-  readonly id: string
-  readonly name: string
-  readonly topic: string
-  readonly partitionKey: string | null
-  readonly bucket: number
-  readonly topicHash: number
-  readonly keyHash: number
-  readonly attributes: string
-  readonly headers: string
-  readonly contentEncoding: string
-  readonly correlationId: string
-  readonly causationId: string | null
-  readonly payload: Uint8Array
-}
-
 interface InboxKey {
   readonly consumer: string
   readonly handler: string
@@ -229,10 +229,16 @@ interface InboxKey {
  * - `rolledBack`: the server had ended the transaction before COMMIT.
  * - `implicit`: a statement had committed what came before it.
  * - `refused`: COMMIT failed.
- * - `unknown`: the connection was lost during COMMIT.
+ * - `unknown`: the connection was lost when COMMIT may have been reached.
  */
 export interface CommitFailure {
   readonly at: "rolledBack" | "implicit" | "refused" | "unknown"
+  readonly error: SqlError
+}
+
+/** The flush that shared COMMIT's round trip failed, and the transaction is still to be rolled back. */
+interface FlushFailure {
+  readonly at: "flush"
   readonly error: SqlError
 }
 
@@ -242,6 +248,7 @@ export interface Names {
   readonly settings: string
   readonly relay: string
   readonly lease: string
+  readonly keyLock: string
   readonly migrations: string
 }
 
@@ -269,6 +276,7 @@ export const namesOf = (prefix: string): Effect.Effect<Names, StorageError> =>
       settings: `${prefix}settings`,
       relay: `${prefix}relay`,
       lease: `${prefix}lease`,
+      keyLock: `${prefix}key_lock`,
       migrations: `${prefix}migrations`
     })
     : Effect.fail(

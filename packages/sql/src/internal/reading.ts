@@ -2,15 +2,15 @@ import { type Entry, hashesOf, type OutboxStorage, type Waiting } from "@effect-
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HeadsOf, OutboxStatements } from "./dialect.ts"
+import { bySequence, entryOf, type EntryRow } from "./entry.ts"
 import { bucketAt } from "./places.ts"
 import type { Queries } from "./queries.ts"
-import { bySequence, entryOf, type Row } from "./rows.ts"
 
 type Reading = Pick<OutboxStorage["Type"], "read" | "pending" | "waiting" | "tail">
 
 /** What is in the buckets, and what waits beside them. */
 export const reading = (statements: OutboxStatements, buckets: number, { query }: Queries): Reading => {
-  const entries = (rows: ReadonlyArray<Row>): Array<Entry> => bySequence(rows.map((row) => entryOf(row, buckets)))
+  const entries = (rows: ReadonlyArray<EntryRow>): Array<Entry> => bySequence(rows.map((row) => entryOf(row, buckets)))
 
   return {
     read: ({ exceptTopics, from, limit: asked, maxBytes: most }) => {
@@ -26,7 +26,7 @@ export const reading = (statements: OutboxStatements, buckets: number, { query }
       }))
       const some = (part: ReadonlyArray<HeadsOf>) =>
         Effect.map(
-          query<Row>(statements.read({
+          query<EntryRow>(statements.read({
             from: part,
             strange: part.find(({ bucket }) => bucket === 0),
             exceptTopics: topics,
@@ -43,7 +43,7 @@ export const reading = (statements: OutboxStatements, buckets: number, { query }
     },
     pending: (sequences) =>
       Effect.map(
-        Effect.forEach(chunksOf(sequences, 1000), (some) => query<Row>(statements.pending(some))),
+        Effect.forEach(chunksOf(sequences, 1000), (some) => query<EntryRow>(statements.pending(some))),
         (parts) => entries(parts.flat())
       ),
     waiting: (some) =>
@@ -71,7 +71,7 @@ export const chunksOf = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<
 /** A number of ours, as part of a statement. */
 export const whole = (number: number): number => Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(number)))
 
-interface WaitingRow extends Pick<Row, "sequence" | "bucket" | "topic" | "partition_key"> {
+interface WaitingRow extends Pick<EntryRow, "sequence" | "bucket" | "topic" | "partition_key"> {
   readonly due: number | bigint | string | null
 }
 

@@ -1,5 +1,6 @@
 import type { Dialect } from "../dialect.ts"
 import { codeOf } from "../errors.ts"
+import { append } from "./append.ts"
 import { deadLetters } from "./deadLetters.ts"
 import { inbox } from "./inbox.ts"
 import { lease } from "./lease.ts"
@@ -10,6 +11,7 @@ import { transaction } from "./transaction.ts"
 export const mysql: Dialect = {
   transaction,
   migrations,
+  append,
   outbox,
   deadLetters,
   lease,

@@ -1,6 +1,10 @@
 import type { Dialect } from "../dialect.ts"
+import { slots } from "../keyLock.ts"
 
 const table = "engine = InnoDB default charset = utf8mb4 collate = utf8mb4_bin"
+
+/** Thrice these are the slots of the key locks: 0 to 4095. */
+const digits = Array.from({ length: Math.cbrt(slots) }, (_, n) => `select ${n} as n`)
 
 export const migrations: Dialect["migrations"] = (names) => [{
   id: 1,
@@ -36,6 +40,10 @@ index ${names.outbox}_bucket (bucket, sequence, topic_hash, key_hash, payload_by
     `(id bigint not null auto_increment primary key, expires_at bigint not null) ${table}`,
     `create table if not exists ${names.lease} (bucket int not null primary key, relay_id bigint, ` +
     `deaths int not null default 0, suspect bigint, suspect_deaths int not null default 0) ${table}`,
+    `create table if not exists ${names.keyLock} (slot int not null primary key) ${table}`,
+    // all there from the start: a row that is missing would be locked as a gap
+    `insert ignore into ${names.keyLock} (slot) select a.n + ${digits.length} * (b.n + ${digits.length} * c.n) ` +
+    `from ${["a", "b", "c"].map((name) => `(${digits.join(" union all ")}) ${name}`).join(", ")}`,
     // bytes: a collation would take one id for another
     `create table if not exists ${names.inbox} (
 consumer varbinary(255) not null,

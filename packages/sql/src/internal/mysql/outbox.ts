@@ -1,10 +1,7 @@
 import type { Dialect } from "../dialect.ts"
+import { columns } from "../entry.ts"
 import { aside, beside, isBeside, isKept, isPending, latestKept, strangePlaces } from "../places.ts"
-import { columns } from "../rows.ts"
 import { join, list, now, text } from "./text.ts"
-
-/** Rows are inserted in statements of few sizes: a prepared statement per size would stay on the connection. */
-const sizes = [100, 10, 1]
 
 export const outbox: Dialect["outbox"] = (names, buckets) => {
   const table = names.outbox
@@ -14,37 +11,6 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
   const pending = isPending(buckets)
 
   return {
-    append: (rows) => {
-      const queries: Array<readonly [string, ReadonlyArray<unknown>]> = []
-      let at = 0
-      for (const size of sizes) {
-        for (; rows.length - at >= size; at += size) {
-          const values = Array.from({ length: size }, () => `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${now})`)
-          queries.push([
-            `insert into ${table} (id, name, topic, partition_key, bucket, topic_hash, key_hash, attributes, headers, ` +
-            "content_encoding, correlation_id, causation_id, payload, payload_bytes, created_at) " +
-            `values ${values.join(", ")}`,
-            rows.slice(at, at + size).flatMap((row) => [
-              row.id,
-              row.name,
-              row.topic,
-              row.partitionKey,
-              row.bucket,
-              row.topicHash,
-              String(row.keyHash),
-              row.attributes,
-              row.headers,
-              row.contentEncoding,
-              row.correlationId,
-              row.causationId,
-              row.payload,
-              row.payload.length
-            ])
-          ])
-        }
-      }
-      return queries
-    },
     rangesPerRead: 256,
     // The index is forced: a wrong guess of the optimizer sorts the whole backlog. Only its entries are looked at until the
     // rows are chosen.

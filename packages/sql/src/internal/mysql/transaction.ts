@@ -1,9 +1,10 @@
 import { TransactionConnection } from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { CommitFailure, Dialect } from "../dialect.ts"
-import { codeOf, isDisconnected, run } from "../errors.ts"
+import { codeOf, isDisconnected, run, textOf } from "../errors.ts"
 import { isolations } from "../isolation.ts"
 
 /**
@@ -16,10 +17,23 @@ const implicit = new RegExp(
   "i"
 )
 
+const release = "RELEASE SAVEPOINT cqrs_guard"
+
 const commitFailure = (error: SqlError): CommitFailure => ({
-  at: codeOf(error) === "ER_SP_DOES_NOT_EXIST" ? "implicit" : isDisconnected(error) ? "unknown" : "refused",
+  at: isImplicit(error) ? "implicit" : isDisconnected(error) ? "unknown" : "refused",
   error
 })
+
+/** The guard is gone. A trigger that calls a function which does not exist has the same code. */
+const isImplicit = (error: SqlError): boolean =>
+  codeOf(error) === "ER_SP_DOES_NOT_EXIST" && textOf(error).includes("cqrs_guard")
+
+/** Which of the statements of one text has failed, the driver does not say: each flush says that it is done. */
+const isFlushed = (connection: Connection): Effect.Effect<boolean, SqlError> =>
+  Effect.map(
+    connection.executeUnprepared("SELECT @cqrs_flushed AS flushed; SET @cqrs_flushed = NULL", [], undefined),
+    (results) => (results[0] as unknown as readonly [{ readonly flushed: unknown }])[0].flushed !== null
+  )
 
 export const transaction: Dialect["transaction"] = {
   // With autocommit off nothing is ever committed by a statement of its own: when the server has rolled the transaction
@@ -42,12 +56,25 @@ export const transaction: Dialect["transaction"] = {
         return { cancel: outside(`KILL QUERY ${id}`), destroy: outside(`KILL ${id}`) }
       }
     ),
-  seal: (connection) => Effect.mapError(run(connection, "RELEASE SAVEPOINT cqrs_guard"), commitFailure),
-  commit: (connection, { isSealed }) =>
-    Effect.mapError(
-      run(connection, (isSealed ? "" : "RELEASE SAVEPOINT cqrs_guard; ") + "COMMIT; SET autocommit = 1"),
-      commitFailure
-    ),
+  seal: (connection) => Effect.mapError(run(connection, release), commitFailure),
+  commit: (connection, { flush, isSealed }) => {
+    const sealing = isSealed ? "" : `${release}; `
+    return flush === undefined
+      ? Effect.mapError(run(connection, `${sealing}COMMIT; SET autocommit = 1`), commitFailure)
+      : Effect.catchAll(
+        run(
+          connection,
+          `${sealing}${flush}; SET @cqrs_flushed = 1; COMMIT; SET autocommit = 1, @cqrs_flushed = NULL`
+        ),
+        (error) => {
+          const failure = commitFailure(error)
+          return failure.at !== "refused" ? Effect.fail(failure) : Effect.matchEffect(isFlushed(connection), {
+            onFailure: () => Effect.fail(failure),
+            onSuccess: (flushed) => Effect.fail(flushed ? failure : { at: "flush" as const, error })
+          })
+        }
+      )
+  },
   // ROLLBACK first: switching autocommit on would commit what is left
   rollback: (connection) =>
     Effect.retry(run(connection, "ROLLBACK; SET autocommit = 1"), {

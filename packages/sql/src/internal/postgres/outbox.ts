@@ -1,44 +1,13 @@
 import type { Dialect } from "../dialect.ts"
+import { columns } from "../entry.ts"
 import { aside, beside, isBeside, isKept, isPending, latestKept, strangePlaces } from "../places.ts"
-import { columns } from "../rows.ts"
 import { fromPlace, join, list, now, smallest } from "./text.ts"
-
-/** PostgreSQL takes 65,535 parameters a statement; fifteen per row, and statements of a bounded length. */
-const rowsPerInsert = 500
 
 export const outbox: Dialect["outbox"] = (names, buckets) => {
   const table = names.outbox
   const pending = isPending(buckets)
 
   return {
-    append: (rows) =>
-      Array.from({ length: Math.ceil(rows.length / rowsPerInsert) }, (_, chunk) => {
-        const some = rows.slice(chunk * rowsPerInsert, (chunk + 1) * rowsPerInsert)
-        const values = some.map((_, i) =>
-          `(${Array.from({ length: 14 }, (_, column) => `$${i * 14 + column + 1}`).join(", ")}, ${now})`
-        )
-        return [
-          `insert into ${table} (id, name, topic, partition_key, bucket, topic_hash, key_hash, attributes, headers, ` +
-          "content_encoding, correlation_id, causation_id, payload, payload_bytes, created_at) " +
-          `values ${values.join(", ")}`,
-          some.flatMap((row) => [
-            row.id,
-            row.name,
-            row.topic,
-            row.partitionKey,
-            row.bucket,
-            row.topicHash,
-            row.keyHash,
-            row.attributes,
-            row.headers,
-            row.contentEncoding,
-            row.correlationId,
-            row.causationId,
-            row.payload,
-            row.payload.length
-          ])
-        ]
-      }),
     rangesPerRead: Number.POSITIVE_INFINITY,
     // One text whatever the ranges. A key's hash says its bucket: the hashes of all ranges are left out of each
     read: ({ exceptTopics, from, limit, maxBytes, strange }) => {

@@ -1,6 +1,6 @@
 import type { DeadWhere, Dialect } from "../dialect.ts"
+import { deadColumns } from "../entry.ts"
 import { beside, isBeside, isDead } from "../places.ts"
-import { deadColumns } from "../rows.ts"
 import { join, list, sequences } from "./text.ts"
 
 /** The hashes are for the index; what they let pass is looked at. */

@@ -1,6 +1,6 @@
 import type { Dialect } from "../dialect.ts"
+import { columns } from "../entry.ts"
 import { aside, beside, isBeside, isKept, isPending, latestKept, strangePlaces } from "../places.ts"
-import { columns } from "../rows.ts"
 import { join, list, now, sequences } from "./text.ts"
 
 export const outbox: Dialect["outbox"] = (names, buckets) => {
@@ -9,28 +9,6 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
   const pending = isPending(buckets)
 
   return {
-    append: (rows) =>
-      rows.map((row) => [
-        `insert into ${table} (id, name, topic, partition_key, bucket, topic_hash, key_hash, attributes, headers, ` +
-        "content_encoding, correlation_id, causation_id, payload, payload_bytes, created_at) " +
-        `values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ${now})`,
-        [
-          row.id,
-          row.name,
-          row.topic,
-          row.partitionKey,
-          row.bucket,
-          row.topicHash,
-          row.keyHash,
-          row.attributes,
-          row.headers,
-          row.contentEncoding,
-          row.correlationId,
-          row.causationId,
-          row.payload,
-          row.payload.length
-        ]
-      ]),
     // a compound SELECT has at most 500 terms
     rangesPerRead: 200,
     // one text for each number of ranges; a key's hash says its bucket: the hashes of all ranges are left out of each

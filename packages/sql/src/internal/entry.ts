@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import { bucketAt } from "./places.ts"
 
 /** A row of the outbox, as the drivers hand it over: whole numbers as one or the other. */
-export interface Row {
+export interface EntryRow {
   readonly sequence: number | string
   readonly bucket: number | bigint
   readonly id: string
@@ -21,13 +21,13 @@ export interface Row {
   readonly attempts: unknown
 }
 
-export interface DeadRow extends Row {
+export interface DeadRow extends EntryRow {
   readonly last_error: string | null
   readonly exhausted: string | null
   readonly dead_at: number | bigint | string
 }
 
-/** The columns of a {@link Row}, but for its sequence. */
+/** The columns of a {@link EntryRow}, but for its sequence. */
 export const columns = [
   "bucket",
   "id",
@@ -51,7 +51,7 @@ export const bySequence = <A extends { readonly sequence: bigint }>(all: Array<A
   all.sort((a, b) => a.sequence < b.sequence ? -1 : a.sequence > b.sequence ? 1 : 0)
 
 /** A row that somebody has changed by hand is an entry that says so. */
-export const entryOf = (row: Row, buckets: number): Entry => {
+export const entryOf = (row: EntryRow, buckets: number): Entry => {
   const bucket = bucketAt(Number(row.bucket), buckets)
   const attempts = Number(row.attempts)
   const message = messageOf(row)
@@ -80,15 +80,8 @@ export const deadLetterOf = (row: DeadRow, buckets: number): DeadLetter => ({
   diedAt: DateTime.unsafeMake(Math.floor(Number(row.dead_at) / 1000))
 })
 
-/** Attributes in columns of their own. */
-const own = new Set(["id", "type", "partitionkey", "correlationid", "causationid", "contentencoding", "sequence"])
-
-/** The other attributes, as the column `attributes` holds them. */
-export const attributesOf = (message: Message.Message): string =>
-  JSON.stringify(Message.attributes(message), (name, value: unknown) => own.has(name) ? undefined : value)
-
 /** The row's message, or why it is none. */
-const messageOf = (row: Row): Message.Message | string => {
+const messageOf = (row: EntryRow): Message.Message | string => {
   const attributes: Record<string, string | undefined> | undefined = strings(row.attributes)
   if (attributes === undefined) return "The row's attributes are not a JSON object of strings"
   const headers = strings(row.headers)
@@ -107,7 +100,7 @@ const messageOf = (row: Row): Message.Message | string => {
 }
 
 /** What can be read of a row that holds no message. */
-const remainsOf = (row: Row): Message.Message => ({
+const remainsOf = (row: EntryRow): Message.Message => ({
   id: row.id,
   name: row.name,
   kind: "notification",

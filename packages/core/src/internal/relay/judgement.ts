@@ -1,0 +1,111 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { Outcome } from "../../Broker.ts"
+import * as Delivery from "../../Delivery.ts"
+import { type Entry, Settlement } from "../../OutboxStorage.ts"
+import type { Progress } from "../../Relay.ts"
+import { backoffAfter, delayAfter } from "../scheduleDelay.ts"
+import { KeyMap } from "./keyMap.ts"
+import type { LoneFailures } from "./loneFailures.ts"
+import type { Settings } from "./settings.ts"
+import type { Report } from "./suspensions.ts"
+
+/** An entry that was published, and what the broker said. */
+export interface Published {
+  readonly entry: Entry
+  readonly outcome: Outcome
+}
+
+/** What is to be settled, and what was learned. */
+export interface Judgement {
+  readonly settlements: ReadonlyArray<Settlement>
+  readonly entries: ReadonlyMap<bigint, Entry>
+  readonly progress: Progress
+  readonly report: Report
+}
+
+/** A dead letter at once: no verdict of the broker's, and no attempt. */
+export const bury = (entry: Entry, reason: string, settings: Settings): Settlement =>
+  Settlement.Dead({
+    sequence: entry.sequence,
+    attempts: entry.attempts,
+    policy: settings.rejection(entry.message.topic).exhausted,
+    reason
+  })
+
+/**
+ * What becomes of published entries. An outage is told from poison by what else went through: a destination that took
+ * nothing is out; one that took others has something against this entry, which is then held back alone, and after several
+ * such failures counts as rejected. Entries behind a failed one of their topic and key say nothing: the broker held them
+ * back, or they were not tried.
+ */
+export const judge = (options: {
+  readonly published: ReadonlyArray<Published>
+  /** Whether this was to find out if the broker is back, entry by entry. */
+  readonly isTrial: boolean
+  readonly settings: Settings
+  readonly lone: LoneFailures
+  readonly now: number
+}): Effect.Effect<Judgement> =>
+  Effect.gen(function*() {
+    const { lone, published, settings } = options
+    const well = new Set<string>()
+    for (const { entry, outcome } of published) if (outcome._tag === "Delivered") well.add(entry.message.topic)
+    const settlements: Array<Settlement> = []
+    const entries = new Map<bigint, Entry>()
+    const out = new Map<string, string>()
+    const failed = new KeyMap<true>()
+    const rejected: Array<{ readonly entry: Entry; readonly reason: string }> = []
+    const alone: Array<{ readonly entry: Entry; readonly reason: string }> = []
+    let brokerOut: string | undefined
+    let delivered = 0
+    let retriable = 0
+    for (const { entry, outcome } of published) {
+      if (outcome._tag === "Delivered") {
+        delivered += 1
+        entries.set(entry.sequence, entry)
+        settlements.push(Settlement.Delivered({ sequence: entry.sequence }))
+        continue
+      }
+      const { key, topic } = entry.message
+      const isBehind = key !== undefined && failed.has(topic, key)
+      if (key !== undefined) failed.set(topic, key, true)
+      if (outcome._tag === "Rejected") {
+        rejected.push({ entry, reason: outcome.reason })
+        continue
+      }
+      retriable += 1
+      if (isBehind) continue
+      if (outcome.scope === "broker") {
+        if (options.isTrial && well.size > 0) alone.push({ entry, reason: outcome.reason })
+        else brokerOut ??= outcome.reason
+      } else if (well.has(topic)) alone.push({ entry, reason: outcome.reason })
+      else if (!out.has(topic)) out.set(topic, outcome.reason)
+    }
+    for (const { entry, reason } of alone) {
+      const wait = yield* backoffAfter(settings.backoff, lone.count(entry) + 1)
+      const count = lone.fail(entry, options.now + Math.ceil(Duration.toMillis(wait)))
+      if (count < settings.maxLoneFailures) continue
+      retriable -= 1
+      rejected.push({ entry, reason: `It failed alone ${count} times while others went through: ${reason}` })
+    }
+    let deferred = 0
+    let dead = 0
+    for (const { entry, reason } of rejected) {
+      const { exhausted, retry } = settings.rejection(entry.message.topic)
+      const delay = yield* delayAfter(retry, entry.attempts + 1, reason)
+      const decided = Delivery.settlement(entry, Outcome.Rejected({ reason }), { delay, exhausted })
+      if (Option.isNone(decided)) continue
+      entries.set(entry.sequence, entry)
+      settlements.push(decided.value)
+      if (decided.value._tag === "Dead") dead += 1
+      else deferred += 1
+    }
+    return {
+      settlements,
+      entries,
+      progress: { read: published.length, delivered, deferred, dead, retriable },
+      report: { brokerOut, out, well }
+    }
+  })

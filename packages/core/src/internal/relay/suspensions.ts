@@ -1,0 +1,104 @@
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
+import type { Wake } from "../../Wake.ts"
+import { backoffAfter } from "../scheduleDelay.ts"
+
+interface Suspension {
+  readonly until: number
+  readonly attempts: number
+}
+
+/** What a step of a lane has learned of the broker and its destinations. */
+export interface Report {
+  readonly brokerOut: string | undefined
+  /** Destinations that took nothing, with the reason. */
+  readonly out: ReadonlyMap<string, string>
+  /** Destinations that took something. */
+  readonly well: ReadonlySet<string>
+}
+
+/**
+ * The broker and the destinations that are out, for all lanes of a relay. When its wait is over what is out is tried again,
+ * by one lane at a time and with little; it is well when it takes something.
+ */
+export class Suspensions {
+  private broker: Suspension | undefined
+  private readonly destinations = new Map<string, Suspension>()
+  private trying = false
+
+  constructor(
+    private readonly backoff: Schedule.Schedule<unknown, unknown>,
+    /** Raised when something is back: other lanes may go on then. */
+    readonly recovered: Wake
+  ) {}
+
+  /** Until when nothing is to be published at all. */
+  get brokerUntil(): number | undefined {
+    return this.broker?.until
+  }
+
+  isOut(topic: string, now: number): boolean {
+    const suspension = this.destinations.get(topic)
+    return suspension !== undefined && suspension.until > now
+  }
+
+  /** Whether a topic is out, or was and has not taken anything since. */
+  isDoubtful(topic: string): boolean {
+    return this.destinations.has(topic)
+  }
+
+  /** When the first of those that are out is to be tried again; infinite if none is out. */
+  nextTrial(now: number): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const { until } of this.destinations.values()) if (until > now) next = Math.min(next, until)
+    return next
+  }
+
+  /**
+   * Whether a lane may publish: while the broker is out, one at a time, once its wait is over. Answers what to call when it
+   * has.
+   */
+  enter(now: number): (() => void) | undefined {
+    if (this.broker === undefined) return () => {}
+    if (this.broker.until > now || this.trying) return undefined
+    this.trying = true
+    return () => {
+      this.trying = false
+    }
+  }
+
+  readonly learn = (report: Report): Effect.Effect<void> =>
+    Effect.gen(this, function*() {
+      if (report.brokerOut !== undefined) {
+        if (this.broker === undefined) yield* Effect.logWarning(`The broker is out: ${report.brokerOut}`)
+        this.broker = yield* this.suspend(this.broker)
+      } else if (this.broker !== undefined) {
+        this.broker = undefined
+        yield* Effect.logInfo("The broker is back")
+        yield* this.recovered.signal
+      }
+      for (const topic of report.well) {
+        if (!report.out.has(topic) && this.destinations.delete(topic)) {
+          yield* Effect.logInfo(`The destination ${topic} is back`)
+          yield* this.recovered.signal
+        }
+      }
+      for (const [topic, reason] of report.out) {
+        const previous = this.destinations.get(topic)
+        if (previous === undefined) yield* Effect.logWarning(`The destination ${topic} is out: ${reason}`)
+        this.destinations.set(topic, yield* this.suspend(previous))
+      }
+    })
+
+  private suspend(previous: Suspension | undefined): Effect.Effect<Suspension> {
+    const attempts = (previous?.attempts ?? 0) + 1
+    return Effect.zipWith(
+      backoffAfter(this.backoff, attempts),
+      Clock.currentTimeMillis,
+      // whole milliseconds, as the clock has them: a fraction left over would be waited for again and again
+      (delay, now) => ({ until: now + Math.ceil(Duration.toMillis(delay)), attempts })
+    )
+  }
+}

@@ -1,0 +1,88 @@
+import * as Duration from "effect/Duration"
+import type { Entry, Waiting } from "../../OutboxStorage.ts"
+import { KeyMap } from "./keyMap.ts"
+
+export interface Item {
+  readonly sequence: bigint
+  readonly bucket: number
+  readonly topic: string
+  readonly key: string | undefined
+  /** When it is tried again, by this process's clock; `undefined`: when somebody redrives it. */
+  readonly due: number | undefined
+}
+
+/** What a lane knows of entries that wait beside its buckets: which keys they hold back, and when they are due. */
+export class Waitlist {
+  private readonly items = new Map<bigint, Item>()
+  private readonly keys = new KeyMap<bigint>()
+  private earliest = Number.POSITIVE_INFINITY
+
+  add({ bucket, due, key, sequence, topic }: Waiting, now: number): void {
+    const at = due === undefined ? undefined : now + Math.ceil(Duration.toMillis(due))
+    this.items.set(sequence, { sequence, bucket, topic, key, due: at })
+    if (key !== undefined) this.keys.set(topic, key, sequence)
+    if (at !== undefined) this.earliest = Math.min(this.earliest, at)
+  }
+
+  /** Answers whether it was there. */
+  remove(sequence: bigint): boolean {
+    const item = this.items.get(sequence)
+    if (item === undefined) return false
+    this.items.delete(sequence)
+    if (item.key !== undefined && this.keys.get(item.topic, item.key) === sequence) {
+      this.keys.delete(item.topic, item.key)
+    }
+    return true
+  }
+
+  forget(isMeant: (bucket: number) => boolean): void {
+    for (const { bucket, sequence } of [...this.items.values()]) if (isMeant(bucket)) this.remove(sequence)
+  }
+
+  clear(): void {
+    this.items.clear()
+    this.keys.clear()
+    this.earliest = Number.POSITIVE_INFINITY
+  }
+
+  /** Whether an entry of a bucket has to wait: behind another one of its topic and key. */
+  blocks({ message: { key, topic }, sequence }: Entry): boolean {
+    if (key === undefined) return false
+    const waiting = this.keys.get(topic, key)
+    return waiting !== undefined && waiting !== sequence
+  }
+
+  /** The entry behind which a topic and key wait. */
+  blocker(topic: string, key: string): bigint | undefined {
+    return this.keys.get(topic, key)
+  }
+
+  /** Whether entries of a bucket are still to be tried again. */
+  hasDeferred(bucket: number): boolean {
+    for (const item of this.items.values()) if (item.bucket === bucket && item.due !== undefined) return true
+    return false
+  }
+
+  /** The entries that are due, by sequence. */
+  due(now: number, limit: number, isMeant: (item: Item) => boolean): Array<bigint> {
+    if (this.earliest > now) return []
+    const found: Array<bigint> = []
+    this.earliest = Number.POSITIVE_INFINITY
+    for (const item of this.items.values()) {
+      if (item.due === undefined) continue
+      this.earliest = Math.min(this.earliest, item.due)
+      if (item.due <= now && isMeant(item)) found.push(item.sequence)
+    }
+    return found.sort((a, b) => a < b ? -1 : 1).slice(0, limit)
+  }
+
+  /** When the next one is due; infinite if none is. */
+  nextDue(now: number, isMeant: (item: Item) => boolean): number {
+    if (this.earliest > now) return this.earliest
+    let next = Number.POSITIVE_INFINITY
+    for (const item of this.items.values()) {
+      if (item.due !== undefined && isMeant(item)) next = Math.min(next, item.due)
+    }
+    return next
+  }
+}
