@@ -3,18 +3,19 @@
  *
  * @since 0.1.0
  */
-import { BucketOwner, type Holding } from "@effect-cqrs/core/BucketOwner"
+import { BucketOwner, type Membership } from "@effect-cqrs/core/BucketOwner"
 import { OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
+import * as Wake from "@effect-cqrs/core/Wake"
 import { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
+import { emptyHand, type Hand, handOf, holdingOf, isSameHand, type Lease, without } from "./internal/hand.ts"
 import { queries } from "./internal/queries.ts"
-import { share } from "./internal/share.ts"
 import { type Options as TableOptions, verify } from "./internal/tables.ts"
 
 /**
@@ -33,12 +34,14 @@ export interface Options extends Pick<TableOptions, "prefix"> {
  * Relays on one database, in one process or many, each own a fair share of the buckets.
  *
  * Each relay has a row with an id that is never used again: its fencing token. While it lives it renews the row; when it
- * ends well it removes the row, and others take its buckets at their next turn; when it dies the row runs out, one of the
- * others removes it, and from then on no write of the dead one takes effect. A relay trusts its lease for less time than
- * the database does, by its own clock, counted from the moment it asked for the renewal. All other times are the
- * database's.
+ * ends well it removes the row, and others take its buckets: those in its process at once, those elsewhere at their next
+ * turn, which is after a third of the lease. When it dies the row runs out, one of the others removes it, and from then on
+ * no write of the dead one takes effect; that its owner died is noted with each bucket, and for the entry that was
+ * suspected. A relay trusts its lease for less time than the database does, by its own clock, counted from the moment it
+ * asked for the renewal. All other times are the database's.
  *
- * A relay that comes, goes or dies changes everybody's share; surplus is given back between two batches.
+ * A relay that comes, goes or dies changes everybody's share. What is too much for one's own is `surplus`, until it is
+ * released.
  *
  * @since 0.1.0
  * @category layers
@@ -76,89 +79,170 @@ const make = (options: Options) =>
     // the relay's own clock may run slower than the database's, and a renewal may be answered late
     const trust = BigInt(termMicros) * 1000n * 4n / 5n
     yield* write(statements.create(names, buckets))
+    /** Raised when one of this process's relays comes, goes, or gives something back. */
+    const moves = yield* Wake.make
 
-    const join = Effect.gen(function*() {
+    const owners: Effect.Effect<ReadonlyArray<Lease>, StorageError> = Effect.map(
+      query<LeaseRow>(statements.owners(names)),
+      (rows) =>
+        rows.map(({ bucket, deaths, relay, suspect, suspectDeaths }) => ({
+          bucket: Number(bucket),
+          relay: relay === null ? undefined : BigInt(relay),
+          deaths: Number(deaths),
+          suspect: suspect === null ? undefined : { sequence: BigInt(suspect), deaths: Number(suspectDeaths) }
+        })).sort((a, b) => a.bucket - b.bucket)
+    )
+
+    /** The relays whose leases run, after those whose have run out were removed. */
+    const living: Effect.Effect<ReadonlyArray<bigint>, StorageError> = Effect.gen(function*() {
+      const relays = query<{ readonly id: string; readonly alive: number | string }>(statements.relays(names))
+      const found = yield* relays
+      const expired = found.filter(({ alive }) => Number(alive) === 0).map(({ id }) => BigInt(id))
+      if (expired.length > 0) yield* write(statements.reap(names, expired))
+      // what is still there although it had run out has been renewed in the meantime
+      return (expired.length === 0 ? found : yield* relays).map(({ id }) => BigInt(id))
+    })
+
+    /** A client may count an update that changes nothing as none. */
+    const isNoted = (relay: bigint, bucket: number, sequence: bigint): Effect.Effect<boolean, StorageError> =>
+      Effect.gen(function*() {
+        const held = yield* query(statements.hold(names, relay))
+        const lease = (yield* owners).find((one) => one.bucket === bucket)
+        return held.length > 0 && lease?.relay === relay && lease.suspect?.sequence === sequence
+      })
+
+    const join: Effect.Effect<Membership, StorageError, Scope.Scope> = Effect.gen(function*() {
       let me = 0n
-      let owned: ReadonlyArray<number> = []
-      let surplus: ReadonlyArray<number> = []
       let trustedUntil = 0n
-      const turn = yield* Effect.makeSemaphore(1)
+      let hand = emptyHand
+      const changes = yield* Wake.make
+      /** One at a time: what is known here is what the database has answered last. */
+      const alone = (yield* Effect.makeSemaphore(1)).withPermits(1)
+
+      const become = (next: Hand) =>
+        Effect.suspend(() => {
+          const isSame = isSameHand(hand, next)
+          hand = next
+          return isSame ? Effect.void : changes.signal
+        })
 
       const register = Effect.gen(function*() {
         const asked = yield* Clock.currentTimeNanos
         me = statements.registered(yield* write(statements.register(names, termMicros)))
-        owned = []
-        surplus = []
         trustedUntil = asked + trust
+        hand = emptyHand
+        yield* changes.signal
+        yield* moves.signal
       })
 
       const renew = Effect.gen(function*() {
         const asked = yield* Clock.currentTimeNanos
         if (dialect.affected(yield* write(statements.renew(names, me, termMicros))) === 1) {
           trustedUntil = asked + trust
-        } else {
-          yield* Effect.logWarning("The relay's lease has run out, and others may have its buckets: it begins anew")
-          yield* register
+          return
         }
+        yield* Effect.logWarning("The relay's lease has run out, and others may have its buckets: it begins anew")
+        const before = me
+        const held = hand.leases.map(({ bucket }) => bucket)
+        yield* register
+        // it did not die: what nobody has taken yet is free, and nothing speaks against it
+        if (held.length > 0) yield* write(statements.release(names, before, held))
       })
 
       const balance = Effect.gen(function*() {
-        const relays = yield* query<{ readonly id: string; readonly alive: number | string }>(statements.relays(names))
-        const expired = relays.filter(({ alive }) => Number(alive) === 0).map(({ id }) => BigInt(id))
-        if (expired.length > 0) yield* write(statements.reap(names, expired))
-        // what is still there although it had run out has been renewed in the meantime
-        const left = expired.length === 0 ? relays : yield* query<{ readonly id: string }>(statements.relays(names))
-        const living = left.map(({ id }) => BigInt(id))
-        const owners =
-          (yield* query<{ readonly bucket: number; readonly relay: string | null }>(statements.owners(names)))
-            .map(({ bucket, relay }) => ({ bucket, relay: relay === null ? undefined : BigInt(relay) }))
-        const { claim, give } = share(me, living, owners)
-        const gone = [
-          ...new Set(owners.flatMap(({ relay }) => relay === undefined || living.includes(relay) ? [] : [relay]))
-        ]
-        if (claim.length > 0) yield* write(statements.claim(names, me, claim, gone))
-        owned = (yield* query<{ readonly bucket: number; readonly relay: string | null }>(statements.owners(names)))
-          .flatMap(({ bucket, relay }) => relay !== null && BigInt(relay) === me ? [bucket] : [])
-        surplus = give
+        const relays = yield* living
+        const leases = yield* owners
+        const { claim } = handOf(me, relays, leases)
+        const gone = new Set(
+          leases.flatMap(({ relay }) => relay === undefined || relays.includes(relay) ? [] : [relay])
+        )
+        if (claim.length > 0) yield* write(statements.claim(names, me, claim, [...gone]))
+        yield* become(handOf(me, relays, claim.length > 0 ? yield* owners : leases).hand)
       })
-
-      const beat = turn.withPermits(1)(Effect.zipRight(renew, balance))
 
       yield* register
       yield* Effect.addFinalizer(() =>
         Effect.ignoreLogged(
-          turn.withPermits(1)(
-            Effect.zipRight(
+          alone(Effect.suspend(() => {
+            const owned = hand.leases.map(({ bucket }) => bucket)
+            return Effect.zipRight(
               owned.length === 0 ? Effect.void : write(statements.release(names, me, owned)),
-              write(statements.leave(names, me))
+              Effect.zipRight(write(statements.leave(names, me)), moves.signal)
             )
-          )
+          }))
         )
       )
-      yield* turn.withPermits(1)(balance)
+      const seen = yield* moves.version
+      yield* alone(balance)
       yield* Effect.forkScoped(
-        Effect.withTracerEnabled(
-          Effect.schedule(
-            Effect.catchAllCause(beat, (cause) => Effect.logWarning("The relay's lease could not be renewed", cause)),
-            Schedule.spaced(Duration.times(term, 1 / 3))
-          ),
-          false
-        )
+        Effect.withTracerEnabled(beats(alone(Effect.zipRight(renew, balance)), moves, seen, term), false)
       )
 
-      const holding: Effect.Effect<Holding, StorageError> = turn.withPermits(1)(Effect.gen(function*() {
-        if (surplus.length > 0) {
-          const given = new Set(surplus)
-          yield* write(statements.release(names, me, surplus))
-          owned = owned.filter((bucket) => !given.has(bucket))
-          surplus = []
-        }
-        const trusted = (yield* Clock.currentTimeNanos) < trustedUntil
-        return { token: me, buckets: trusted ? owned : [], trustedUntil }
-      }))
-
-      return { holding }
+      return {
+        holding: Effect.sync(() => holdingOf(hand, { token: me, trustedUntil })),
+        changes,
+        release: (given) =>
+          given.length === 0 ? Effect.void : alone(Effect.gen(function*() {
+            yield* write(statements.release(names, me, given))
+            yield* become(without(hand, given))
+            yield* moves.signal
+          })),
+        suspect: (bucket, sequence) =>
+          alone(Effect.gen(function*() {
+            const changed = dialect.affected(yield* write(statements.suspect(names, me, bucket, sequence)))
+            if (changed === 0 && !(yield* isNoted(me, bucket, sequence))) return false
+            hand = {
+              ...hand,
+              leases: hand.leases.map((one) =>
+                one.bucket !== bucket || one.suspect?.sequence === sequence
+                  ? one
+                  : { ...one, suspect: { sequence, deaths: 0 } }
+              )
+            }
+            return true
+          })),
+        acquit: (some) =>
+          alone(Effect.gen(function*() {
+            const asked = new Set(some)
+            const blamed = hand.leases.flatMap(({ bucket, deaths, suspect }) =>
+              asked.has(bucket) && (deaths > 0 || suspect !== undefined) ? [bucket] : []
+            )
+            if (blamed.length === 0) return
+            yield* write(statements.acquit(names, me, blamed))
+            const cleared = new Set(blamed)
+            yield* become({
+              ...hand,
+              leases: hand.leases.map((one) =>
+                cleared.has(one.bucket) ? { ...one, deaths: 0, suspect: undefined } : one
+              )
+            })
+          }))
+      }
     })
 
     return BucketOwner.of({ join })
+  })
+
+interface LeaseRow {
+  readonly bucket: number | bigint
+  readonly relay: string | null
+  readonly deaths: number | bigint
+  readonly suspect: string | null
+  readonly suspectDeaths: number | bigint
+}
+
+/** A beat after each third of the term, and whenever another relay of this process moves. */
+const beats = (
+  beat: Effect.Effect<void, StorageError>,
+  moves: Wake.Level,
+  seen: number,
+  term: Duration.Duration
+): Effect.Effect<never> =>
+  Effect.gen(function*() {
+    let version = seen
+    for (;;) {
+      yield* Effect.race(Effect.sleep(Duration.times(term, 1 / 3)), moves.waitPast(version))
+      version = yield* moves.version
+      yield* Effect.catchAllCause(beat, (cause) => Effect.logWarning("The relay's lease could not be renewed", cause))
+    }
   })

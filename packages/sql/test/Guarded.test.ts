@@ -153,10 +153,10 @@ const stored = Effect.gen(function*() {
   const storage = yield* OutboxStorage.OutboxStorage
   const writes = yield* sql<{ key: string }>`select key from facts order by rowid`
   const entries = yield* storage.read({
-    buckets: Array.from({ length: storage.buckets }, (_, bucket) => bucket),
+    from: Array.from({ length: storage.buckets }, (_, bucket) => ({ bucket })),
     limit: 100_000,
     maxBytes: Number.MAX_SAFE_INTEGER,
-    except: []
+    exceptTopics: []
   })
   return {
     writes: writes.map((row) => row.key),

@@ -3,6 +3,7 @@ import { OutboxStorageSuite } from "@effect-cqrs/testing"
 import { SqlClient } from "@effect/sql"
 import { describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { tables } from "./outbox.ts"
 import { onEachServer, postgres } from "./servers.ts"
 
 const layer = SqlStorage.layer({ migrate: true })
@@ -28,6 +29,8 @@ onEachServer((server, url) => {
     reopen: () => Effect.map(server.reopen(url), (client) => Layer.provide(layer, client)),
     concurrentWriters: true,
     refuseChange: (sequence) => refuse(server === postgres, sequence),
+    ...tables,
+    bulk: { count: 1_000_000, insert: tables.bulk },
     largestPayload: 8 * 1024 * 1024
   })
 })

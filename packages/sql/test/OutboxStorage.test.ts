@@ -4,6 +4,7 @@ import { SqlClient } from "@effect/sql"
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { tables } from "./outbox.ts"
 import { folder, layerFile, layerInMemory } from "./sqlite.ts"
 
 const layer = SqlStorage.layer({ migrate: true })
@@ -18,6 +19,8 @@ const facts = {
         `create trigger refuse before update on cqrs_outbox when old.sequence = ${sequence} ` +
           "begin select raise(abort, 'refused'); end"
       )),
+  ...tables,
+  bulk: { count: 200_000, insert: tables.bulk },
   largestPayload: 8 * 1024 * 1024
 }
 

@@ -29,10 +29,10 @@ const note = (key: string, n: number) => Transaction.run(Outbox.add(new Noted({ 
 
 const read = Effect.flatMap(OutboxStorage.OutboxStorage, (storage) =>
   storage.read({
-    buckets: Array.from({ length: storage.buckets }, (_, bucket) => bucket),
+    from: Array.from({ length: storage.buckets }, (_, bucket) => ({ bucket })),
     limit: 1000,
     maxBytes: Number.MAX_SAFE_INTEGER,
-    except: []
+    exceptTopics: []
   }))
 
 const numbers = Effect.map(read, (entries) => entries.map((entry) => decode(entry.message.payload).n))

@@ -247,10 +247,10 @@ const announce = (room: string, version: number) => Transaction.run(Outbox.add(n
 
 const readAll = Effect.flatMap(OutboxStorage.OutboxStorage, (storage) =>
   storage.read({
-    buckets: Array.from({ length: storage.buckets }, (_, bucket) => bucket),
+    from: Array.from({ length: storage.buckets }, (_, bucket) => ({ bucket })),
     limit: 10,
     maxBytes: 1e6,
-    except: []
+    exceptTopics: []
   }))
 
 /** Whether a settlement with this token takes effect; if it says no, nothing was changed. */

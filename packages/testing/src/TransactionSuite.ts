@@ -1048,10 +1048,10 @@ const afterRollback: typeof afterCommit = Transaction.afterRollback as never
 const announced = Effect.flatMap(OutboxStorage, (storage) =>
   Effect.map(
     storage.read({
-      buckets: Array.from({ length: storage.buckets }, (_, bucket) => bucket),
+      from: Array.from({ length: storage.buckets }, (_, bucket) => ({ bucket })),
       limit: 100_000,
       maxBytes: Number.MAX_SAFE_INTEGER,
-      except: []
+      exceptTopics: []
     }),
     (entries) => entries.map((entry): string => JSON.parse(decoder.decode(entry.message.payload)).key)
   ))

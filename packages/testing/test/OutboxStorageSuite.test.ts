@@ -10,6 +10,9 @@ OutboxStorageSuite.suite("memory", {
   reopen: Suite.unsupported("it forgets everything with the process"),
   concurrentWriters: Suite.unsupported("sequences are given out by the commit itself"),
   refuseChange: Suite.unsupported("a change in memory cannot fail"),
+  move: Suite.unsupported("nobody gets at its entries"),
+  age: Suite.unsupported("its clock is that of the process"),
+  bulk: Suite.unsupported("it looks at all that it has"),
   largestPayload: 8 * 1024 * 1024
 })
 
@@ -20,5 +23,8 @@ OutboxStorageSuite.suite("memory with one bucket", {
   reopen: Suite.unsupported("it forgets everything with the process"),
   concurrentWriters: Suite.unsupported("sequences are given out by the commit itself"),
   refuseChange: Suite.unsupported("a change in memory cannot fail"),
+  move: Suite.unsupported("nobody gets at its entries"),
+  age: Suite.unsupported("its clock is that of the process"),
+  bulk: Suite.unsupported("it looks at all that it has"),
   largestPayload: 1024
 })

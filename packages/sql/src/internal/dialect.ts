@@ -71,39 +71,8 @@ export interface Dialect {
     /** The tables that these locks are in. */
     readonly lockTables: (names: Names) => ReadonlyArray<string>
   }
-  readonly outbox: {
-    /** The sequences and payload sizes that may be read now, in order; `buckets` is `undefined` for all of them. */
-    readonly heads: (names: Names, options: {
-      readonly buckets: ReadonlyArray<number> | undefined
-      readonly except: ReadonlyArray<string>
-      readonly limit: number
-    }) => Query
-    /** Whole rows, in order. */
-    readonly rows: (names: Names, sequences: ReadonlyArray<bigint>) => Query
-    /** As part of an open transaction. */
-    readonly remove: (names: Names, sequences: ReadonlyArray<bigint>) => Query
-    /**
-     * Alone and behind the fence: if the relay of this token (unless it is 0) is gone, or goes before this statement has
-     * its turn, nothing is removed.
-     */
-    readonly removeFenced: (names: Names, sequences: ReadonlyArray<bigint>, token: bigint) => Query
-    readonly defer: (names: Names, row: {
-      readonly sequence: bigint
-      readonly attempts: number
-      readonly delayMicros: number
-      readonly reason: string
-    }) => Query
-    readonly bury: (names: Names, row: {
-      readonly sequence: bigint
-      readonly attempts: number
-      readonly policy: "halt" | "skip"
-      readonly reason: string
-    }) => Query
-    readonly statistics: (names: Names) => Query
-    readonly dead: (names: Names, options: { readonly topic: string | undefined; readonly limit: number }) => Query
-    readonly redrive: (names: Names, sequences: ReadonlyArray<bigint>) => Query
-    readonly discard: (names: Names, sequences: ReadonlyArray<bigint>) => Query
-  }
+  readonly outbox: (names: Names, buckets: number) => OutboxStatements
+  readonly deadLetters: (names: Names, buckets: number) => DeadLetterStatements
   readonly lease: {
     /** The buckets that there are; run again it changes nothing. */
     readonly create: (names: Names, buckets: number) => Query
@@ -114,17 +83,24 @@ export interface Dialect {
     readonly renew: (names: Names, relay: bigint, termMicros: number) => Query
     /** The relays and whether their leases run: `id`, `alive` (1 or 0). */
     readonly relays: (names: Names) => Query
-    /** The buckets and who owns them: `bucket`, `relay`. */
+    /** The buckets, who owns them and what speaks against them: `bucket`, `relay`, `deaths`, `suspect`, `suspectDeaths`. */
     readonly owners: (names: Names) => Query
     /** Removes relays whose leases have run out. */
     readonly reap: (names: Names, relays: ReadonlyArray<bigint>) => Query
-    /** Takes buckets that are free, or belong to relays that are gone. */
+    /**
+     * Takes buckets that are free, or belong to relays that are gone: those died, and that speaks against the bucket and
+     * the entry that was suspected.
+     */
     readonly claim: (
       names: Names,
       relay: bigint,
       buckets: ReadonlyArray<number>,
       gone: ReadonlyArray<bigint>
     ) => Query
+    /** Notes the entry to blame for a death from now on, if the relay is there and owns the bucket. */
+    readonly suspect: (names: Names, relay: bigint, bucket: number, sequence: bigint) => Query
+    /** Forgets what speaks against buckets of a relay. */
+    readonly acquit: (names: Names, relay: bigint, buckets: ReadonlyArray<number>) => Query
     /** Gives buckets back. */
     readonly release: (names: Names, relay: bigint, buckets: ReadonlyArray<number>) => Query
     /** A relay's end, at once. */
@@ -135,6 +111,9 @@ export interface Dialect {
   readonly settings: {
     /** Stores a value unless there is one. */
     readonly remember: (names: Names, name: string, value: string) => Query
+    readonly read: (names: Names, name: string) => Query
+    /** Adds one to a value that is a number. */
+    readonly increment: (names: Names, name: string) => Query
   }
   readonly inbox: {
     readonly register: (names: Names, key: InboxKey) => Query
@@ -155,6 +134,88 @@ export interface Begun {
   readonly cancel: Effect.Effect<void>
   /** Ends the connection, so that a transaction that could not be rolled back goes with it. */
   readonly destroy: Effect.Effect<void>
+}
+
+/** Where to read: a bucket, above a sequence, at most so many, without those whose topic and key have one of the hashes. */
+export interface HeadsOf {
+  readonly bucket: number
+  readonly after: bigint | undefined
+  readonly limit: number
+  readonly except: ReadonlyArray<number>
+}
+
+/**
+ * Statements of the relay, and of what watches over it. Rows come with the columns of `EntryRow`, in no promised order; whole
+ * numbers in text as what they are.
+ */
+export interface OutboxStatements {
+  /** How many ranges one `read` takes. */
+  readonly rangesPerRead: number
+  /**
+   * The first rows of some ranges, at most `limit`, and no more after the one that brings their payloads to `maxBytes`. With
+   * `strange` also those that are where no row of this library's is, above a sequence.
+   */
+  readonly read: (options: {
+    readonly from: ReadonlyArray<HeadsOf>
+    readonly strange: Pick<HeadsOf, "after" | "limit"> | undefined
+    /** Hashes. */
+    readonly exceptTopics: ReadonlyArray<number>
+    readonly limit: number
+    readonly maxBytes: number
+  }) => Query
+  readonly pending: (sequences: ReadonlyArray<bigint>) => Query
+  /** `sequence`, `bucket` (the place), `topic`, `partition_key`, `due`: microseconds from now, or null for a dead letter. */
+  readonly waiting: (buckets: ReadonlyArray<number>) => Query
+  /** `sequence`: the largest, or null. */
+  readonly tail: Query
+  /**
+   * Removes or keeps what was delivered. With a token alone and behind the fence: if its relay (unless it is 0) is gone, or
+   * goes before this statement has its turn, nothing is changed. Without, in a transaction that holds the relay's row.
+   */
+  readonly deliver: (sequences: ReadonlyArray<bigint>, options: {
+    readonly keep: boolean
+    readonly token: bigint | undefined
+  }) => Query
+  /** In a transaction that holds the relay's row. */
+  readonly defer: (sequences: ReadonlyArray<bigint>, row: {
+    readonly attempts: number
+    readonly delayMicros: number
+    readonly reason: string
+  }) => Query
+  readonly bury: (sequences: ReadonlyArray<bigint>, row: {
+    readonly attempts: number
+    readonly policy: "halt" | "skip"
+    readonly reason: string
+  }) => Query
+  /** `sequence`: some that were kept longer ago, the oldest. */
+  readonly purgeable: (options: { readonly olderMicros: number; readonly limit: number }) => Query
+  readonly purge: (sequences: ReadonlyArray<bigint>) => Query
+  /** `pending`, `dead`, `age` in microseconds. */
+  readonly statistics: Query
+}
+
+/** Which dead letters; times in microseconds since 1970. */
+export interface DeadWhere {
+  readonly topic: { readonly text: string; readonly hash: number } | undefined
+  /** The hash is that of topic and key. */
+  readonly key: { readonly text: string; readonly hash: number | undefined } | undefined
+  readonly since: number | undefined
+  readonly until: number | undefined
+  readonly after: bigint | undefined
+}
+
+export interface DeadLetterStatements {
+  /** How many buckets one `list` takes. */
+  readonly bucketsPerList: number
+  /** The first rows beside some buckets, with the columns of `DeadRow`, in no promised order. */
+  readonly list: (
+    where: DeadWhere,
+    options: { readonly buckets: ReadonlyArray<number>; readonly limit: number }
+  ) => Query
+  /** `topic`, `reason`, `count`. */
+  readonly counts: (where: DeadWhere) => Query
+  readonly redrive: (sequences: ReadonlyArray<bigint>) => Query
+  readonly discard: (sequences: ReadonlyArray<bigint>) => Query
 }
 
 interface InboxKey {

@@ -1,8 +1,15 @@
 import * as Message from "@effect-cqrs/core/Message"
-import { bucketOf } from "@effect-cqrs/core/OutboxStorage"
+import { bucketOf, hashesOf } from "@effect-cqrs/core/OutboxStorage"
 import type { Names } from "./dialect.ts"
 
 export type Value = string | number | Uint8Array | null
+
+/** Attributes in columns of their own. */
+const own = new Set(["id", "type", "partitionkey", "correlationid", "causationid", "contentencoding", "sequence"])
+
+/** The other attributes, as the column `attributes` holds them. */
+const attributesOf = (message: Message.Message): string =>
+  JSON.stringify(Message.attributes(message), (name, value: unknown) => own.has(name) ? undefined : value)
 
 /** What a row of the outbox takes from its message, in every database. A column is added here, and in the migrations. */
 const columns: ReadonlyArray<readonly [name: string, value: (message: Message.Message, buckets: number) => Value]> = [
@@ -11,12 +18,15 @@ const columns: ReadonlyArray<readonly [name: string, value: (message: Message.Me
   ["topic", (message) => message.topic],
   ["partition_key", (message) => message.key ?? null],
   ["bucket", bucketOf],
-  ["attributes", (message) => JSON.stringify(Message.attributes(message))],
+  ["topic_hash", (message) => hashesOf(message).topic],
+  ["key_hash", (message) => hashesOf(message).key],
+  ["attributes", attributesOf],
   ["headers", (message) => JSON.stringify(message.headers)],
   ["content_encoding", (message) => message.contentEncoding],
   ["correlation_id", (message) => message.correlationId],
   ["causation_id", (message) => message.causationId ?? null],
-  ["payload", (message) => message.payload]
+  ["payload", (message) => message.payload],
+  ["payload_bytes", (message) => message.payload.length]
 ]
 
 /** A message's values, one for each column. */

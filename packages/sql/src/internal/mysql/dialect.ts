@@ -1,6 +1,7 @@
 import type { Dialect } from "../dialect.ts"
 import { codeOf } from "../errors.ts"
 import { append } from "./append.ts"
+import { deadLetters } from "./deadLetters.ts"
 import { inbox } from "./inbox.ts"
 import { lease } from "./lease.ts"
 import { migrations } from "./migrations.ts"
@@ -12,6 +13,7 @@ export const mysql: Dialect = {
   migrations,
   append,
   outbox,
+  deadLetters,
   lease,
   inbox,
   writesWhole: false,
@@ -21,7 +23,12 @@ export const mysql: Dialect = {
       names,
       name,
       value
-    ) => [`insert ignore into ${names.settings} (name, value) values (?, ?)`, [name, value]]
+    ) => [`insert ignore into ${names.settings} (name, value) values (?, ?)`, [name, value]],
+    read: (names, name) => [`select value from ${names.settings} where name = ?`, [name]],
+    increment: (names, name) => [
+      `update ${names.settings} set value = cast(cast(value as signed) + 1 as char) where name = ?`,
+      [name]
+    ]
   },
   existing: (tables) => [
     "select t.table_name as name from information_schema.tables t " +

@@ -14,15 +14,36 @@ export const lease: Dialect["lease"] = {
     [termMicros, String(relay)]
   ],
   relays: (names) => [`select cast(id as char) as id, expires_at > ${now} as alive from ${names.relay}`, []],
-  owners: (names) => [`select bucket, cast(relay_id as char) as relay from ${names.lease}`, []],
+  owners: (names) => [
+    "select bucket, cast(relay_id as char) as relay, deaths, cast(suspect as char) as suspect, " +
+    `suspect_deaths as suspectDeaths from ${names.lease}`,
+    []
+  ],
   reap: (names, relays) => [
     `do 0; delete from ${names.relay} where id in ${list(relays)} and expires_at <= ${now}`,
     [],
     "text"
   ],
+  // the assignments take effect from left to right
   claim: (names, relay, buckets, gone) => [
-    `do 0; update ${names.lease} set relay_id = ${relay} where bucket in (${buckets.join(", ")}) ` +
+    `do 0; update ${names.lease} set ` +
+    "suspect_deaths = suspect_deaths + case when relay_id is null or suspect is null then 0 else 1 end, " +
+    `deaths = deaths + case when relay_id is null then 0 else 1 end, relay_id = ${relay} ` +
+    `where bucket in (${buckets.join(", ")}) ` +
     `and (relay_id is null or relay_id in (${gone.length === 0 ? "null" : gone.join(", ")}))`,
+    [],
+    "text"
+  ],
+  suspect: (names, relay, bucket, sequence) => [
+    `do 0; update ${names.lease} set suspect_deaths = case when suspect = ${sequence} then suspect_deaths else 0 end, ` +
+    `suspect = ${sequence} where bucket = ${bucket} and relay_id = ${relay} ` +
+    `and exists (select 1 from ${names.relay} where id = ${relay})`,
+    [],
+    "text"
+  ],
+  acquit: (names, relay, buckets) => [
+    `do 0; update ${names.lease} set deaths = 0, suspect = null, suspect_deaths = 0 ` +
+    `where relay_id = ${relay} and bucket in (${buckets.join(", ")})`,
     [],
     "text"
   ],

@@ -14,6 +14,9 @@ export const migrations: Dialect["migrations"] = (names) => [{
     `create table if not exists ${names.outbox} (
 sequence bigint not null auto_increment primary key,
 bucket int not null,
+topic_hash int not null,
+key_hash bigint not null,
+payload_bytes int not null,
 id varchar(255) not null,
 name varchar(255) not null,
 topic varchar(255) not null,
@@ -30,14 +33,13 @@ last_error text,
 dead_at bigint,
 exhausted varchar(8),
 created_at bigint not null,
-waiting tinyint generated always as (case when available_at > 0 or dead_at is not null then 1 end) virtual,
-index ${names.outbox}_bucket (bucket, sequence),
-index ${names.outbox}_waiting (waiting, sequence)
+index ${names.outbox}_bucket (bucket, sequence, topic_hash, key_hash, payload_bytes)
 ) ${table}`,
     // an id never comes back, and so it is the fencing token
     `create table if not exists ${names.relay} ` +
     `(id bigint not null auto_increment primary key, expires_at bigint not null) ${table}`,
-    `create table if not exists ${names.lease} (bucket int not null primary key, relay_id bigint) ${table}`,
+    `create table if not exists ${names.lease} (bucket int not null primary key, relay_id bigint, ` +
+    `deaths int not null default 0, suspect bigint, suspect_deaths int not null default 0) ${table}`,
     `create table if not exists ${names.keyLock} (slot int not null primary key) ${table}`,
     // all there from the start: a row that is missing would be locked as a gap
     `insert ignore into ${names.keyLock} (slot) select a.n + ${digits.length} * (b.n + ${digits.length} * c.n) ` +

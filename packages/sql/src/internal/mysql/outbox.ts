@@ -1,91 +1,114 @@
 import type { Dialect } from "../dialect.ts"
-import { list, now } from "./text.ts"
+import { columns } from "../entry.ts"
+import { aside, beside, isBeside, isKept, isPending, latestKept, strangePlaces } from "../places.ts"
+import { join, list, now, text } from "./text.ts"
 
-/** A row that keeps those behind it of its topic and key from being read; only waiting rows are looked at. */
-const blocks = (row: string): string =>
-  `${row}.waiting = 1 and ((${row}.dead_at is null and ${row}.available_at > ${now}) ` +
-  `or (${row}.dead_at is not null and ${row}.exhausted = 'halt'))`
+export const outbox: Dialect["outbox"] = (names, buckets) => {
+  const table = names.outbox
+  const indexed = `${table} force index (${table}_bucket)`
+  /** READ COMMITTED, for the next statement: it locks rows by their primary keys, and no gaps that inserts go into. */
+  const committed = "set transaction isolation level read committed"
+  const pending = isPending(buckets)
 
-/** As bytes: collations take texts for equal that differ in the spaces at their end. */
-const same = (column: string): string => `cast(b.${column} as binary) = cast(o.${column} as binary)`
-
-const columns = "cast(sequence as char) as sequence, bucket, id, name, topic, partition_key, attributes, headers, " +
-  "content_encoding, correlation_id, causation_id, payload, attempts, last_error, exhausted"
-
-export const outbox: Dialect["outbox"] = {
-  // LIMIT takes no parameter of a prepared statement in MySQL 8.0.22 and later. The indexes are forced: a wrong guess
-  // of the optimizer sorts the whole backlog.
-  heads: (names, { buckets, except, limit }) => {
-    const of = (bucket: number | undefined) =>
-      `select o.sequence, length(o.payload) as size from ${names.outbox} o ` +
-      (bucket === undefined
-        ? "force index (primary) where "
-        : `force index (${names.outbox}_bucket) where o.bucket = ${bucket} and `) +
-      `o.dead_at is null and o.available_at <= ${now} and json_contains(@except, json_quote(o.topic)) = 0 ` +
-      `and not exists (select 1 from ${names.outbox} b force index (${names.outbox}_waiting) ` +
-      `where ${blocks("b")} and b.sequence < o.sequence and ${same("topic")} and ${same("partition_key")}) ` +
-      `order by o.sequence limit ${limit}`
-    const all = buckets === undefined ? of(undefined) : buckets.map((bucket) => `(${of(bucket)})`).join(" union all ")
-    return [
-      `select cast(h.sequence as char) as sequence, h.size from (${all.replaceAll("@except", "?")}) h ` +
-      `order by h.sequence limit ${limit}`,
-      Array.from({ length: buckets?.length ?? 1 }, () => JSON.stringify(except)),
+  return {
+    rangesPerRead: 256,
+    // The index is forced: a wrong guess of the optimizer sorts the whole backlog. Only its entries are looked at until the
+    // rows are chosen.
+    read: ({ exceptTopics, from, limit, maxBytes, strange }) => {
+      const topics = exceptTopics.length === 0 ? "" : ` and topic_hash not in (${exceptTopics.join(", ")})`
+      const after = (sequence: bigint | undefined) => sequence === undefined ? "" : ` and sequence > ${sequence}`
+      const heads = (where: string, order: string, most: number) =>
+        `(select sequence, payload_bytes from ${indexed} where ${where}${topics} order by ${order} limit ${most})`
+      const branches = from.map((range) =>
+        heads(
+          `bucket = ${range.bucket}${after(range.after)}` +
+            (range.except.length === 0 ? "" : ` and key_hash not in (${range.except.join(", ")})`),
+          "sequence",
+          range.limit
+        )
+      )
+      if (strange !== undefined) {
+        for (const places of strangePlaces(buckets)) {
+          branches.push(heads(places + after(strange.after), "bucket, sequence", strange.limit))
+        }
+      }
+      const chosen = "select sequence from (select sequence, coalesce(sum(payload_bytes) over " +
+        "(order by sequence rows between unbounded preceding and 1 preceding), 0) as bytes_before from (" +
+        `select sequence, payload_bytes from (${branches.join(" union all ")}) heads order by sequence limit ${limit}` +
+        `) firsts) measured where bytes_before < ${maxBytes} order by sequence`
+      return [join(table, columns, chosen), [], "text"]
+    },
+    pending: (sequences) => [
+      `select sequence, ${columns.join(", ")} from ${table} where sequence in ${list(sequences)} and ${pending}`,
+      [],
+      "text"
+    ],
+    waiting: (some) => [
+      `select sequence, bucket, topic, partition_key, ` +
+      `case when dead_at is null then greatest(0, available_at - ${now}) end as due from ${indexed} ` +
+      `where bucket in (${some.map(beside).join(", ")}) and (dead_at is null or ` +
+      "(partition_key is not null and coalesce(exhausted, '') <> 'skip'))",
+      [],
+      "text"
+    ],
+    tail: [`select max(sequence) as sequence from ${table}`, []],
+    // The row of the relay is locked: a statement that only looked could still change something after a takeover has
+    // committed
+    deliver: (sequences, { keep, token }) => [
+      (token === undefined ? "do 0; " : `${committed}; `) +
+      (keep ? `update ${table} set bucket = -(${now} div 60000000) ` : `delete from ${table} `) +
+      `where sequence in ${list(sequences)} and ${pending}` +
+      (token === undefined || token === 0n
+        ? ""
+        : ` and exists (select 1 from ${names.relay} where id = ${token} lock in share mode)`),
+      [],
+      "text"
+    ],
+    defer: (sequences, { attempts, delayMicros, reason }) => [
+      `do 0; update ${table} set bucket = ${aside(buckets)}, attempts = ${attempts}, ` +
+      `available_at = ${now} + ${delayMicros}, dead_at = null, last_error = ${text(reason)} ` +
+      `where sequence in ${list(sequences)} and ${pending}`,
+      [],
+      "text"
+    ],
+    bury: (sequences, { attempts, policy, reason }) => [
+      `do 0; update ${table} set bucket = ${aside(buckets)}, attempts = ${attempts}, exhausted = '${policy}', ` +
+      `last_error = ${text(reason)}, dead_at = ${now} where sequence in ${list(sequences)} and ${pending}`,
+      [],
+      "text"
+    ],
+    purgeable: ({ limit, olderMicros }) => [
+      `select sequence from ${indexed} where ${isKept} and bucket > -((${now} - ${olderMicros}) div 60000000) ` +
+      `order by bucket desc, sequence desc limit ${limit}`,
+      [],
+      "text"
+    ],
+    purge: (sequences) => [
+      `${committed}; delete from ${table} where sequence in ${list(sequences)} and ${isKept}`,
+      [],
+      "text"
+    ],
+    // the heads by a row for each bucket, made of digits: what the optimizer makes of a GROUP BY is its own affair
+    statistics: [
+      `select (select count(*) from ${indexed} where bucket >= 0) + ` +
+      `(select count(*) from ${indexed} where bucket > ${latestKept} and bucket < ${-buckets}) + ` +
+      "deferred.entries as pending, dead.entries as dead, " +
+      `${now} - least(coalesce(heads.oldest, ${now}), coalesce(deferred.oldest, ${now})) as age from ` +
+      `(select count(*) as entries, min(created_at) as oldest from ${indexed} ` +
+      `where ${isBeside(buckets)} and dead_at is null) deferred, ` +
+      `(select count(*) as entries from ${indexed} where ${isBeside(buckets)} and dead_at is not null) dead, ` +
+      `(select min(created_at) as oldest from (select (select o.created_at from ${table} o ` +
+      `force index (${table}_bucket) where o.bucket = a.n + 16 * b.n + 256 * c.n order by o.sequence limit 1) ` +
+      `as created_at from ${digits("a", Math.min(buckets, 16))}, ${
+        digits("b", Math.min(Math.ceil(buckets / 16), 16))
+      }, ` +
+      `${digits("c", Math.ceil(buckets / 256))} where a.n + 16 * b.n + 256 * c.n < ${buckets}) firsts) heads`,
+      [],
       "text"
     ]
-  },
-  rows: (names, chosen) => [
-    `select ${columns} from ${names.outbox} where sequence in ${list(chosen)} order by ${names.outbox}.sequence`,
-    [],
-    "text"
-  ],
-  remove: (names, delivered) => [
-    `do 0; delete from ${names.outbox} where sequence in ${list(delivered)} and dead_at is null`,
-    [],
-    "text"
-  ],
-  // READ COMMITTED, for this statement: it locks rows by their primary keys and no gaps between them, where an
-  // application's inserts would have to wait. The row of the relay is locked: a statement that only looked could still
-  // remove after a takeover has committed.
-  removeFenced: (names, delivered, token) => [
-    "set transaction isolation level read committed; " +
-    `delete from ${names.outbox} where sequence in ${list(delivered)} and dead_at is null` +
-    (token === 0n
-      ? ""
-      : ` and exists (select 1 from ${names.relay} where id = ${token} lock in share mode)`),
-    [],
-    "text"
-  ],
-  defer: (names, { attempts, delayMicros, reason, sequence }) => [
-    `update ${names.outbox} set attempts = ?, available_at = ${now} + ?, last_error = ? ` +
-    "where sequence = ? and dead_at is null",
-    [attempts, delayMicros, reason, String(sequence)]
-  ],
-  bury: (names, { attempts, policy, reason, sequence }) => [
-    `update ${names.outbox} set attempts = ?, exhausted = ?, last_error = ?, dead_at = ${now} ` +
-    "where sequence = ? and dead_at is null",
-    [attempts, policy, reason, String(sequence)]
-  ],
-  statistics: (names) => [
-    "select sum(case when dead_at is null then 1 else 0 end) as pending, " +
-    "sum(case when dead_at is null then 0 else 1 end) as dead, " +
-    `coalesce(${now} - min(case when dead_at is null then created_at end), 0) as age from ${names.outbox}`,
-    []
-  ],
-  dead: (names, { limit, topic }) => [
-    `select ${columns} from ${names.outbox} where waiting = 1 and dead_at is not null ` +
-    (topic === undefined ? "" : "and cast(topic as binary) = cast(? as binary) ") +
-    `order by ${names.outbox}.sequence limit ${limit}`,
-    topic === undefined ? [] : [topic]
-  ],
-  redrive: (names, dead) => [
-    `do 0; update ${names.outbox} set dead_at = null, exhausted = null, attempts = 0, available_at = 0 ` +
-    `where sequence in ${list(dead)} and dead_at is not null`,
-    [],
-    "text"
-  ],
-  discard: (names, dead) => [
-    `do 0; delete from ${names.outbox} where sequence in ${list(dead)} and dead_at is not null`,
-    [],
-    "text"
-  ]
+  }
 }
+
+/** The numbers from 0, as a table. */
+const digits = (name: string, count: number): string =>
+  `(${Array.from({ length: count }, (_, n) => n === 0 ? "select 0 as n" : `select ${n}`).join(" union all ")}) ${name}`

@@ -1,6 +1,7 @@
 import type { Dialect } from "../dialect.ts"
 import { codeOf } from "../errors.ts"
 import { append } from "./append.ts"
+import { deadLetters } from "./deadLetters.ts"
 import { inbox } from "./inbox.ts"
 import { lease } from "./lease.ts"
 import { migrations } from "./migrations.ts"
@@ -12,6 +13,7 @@ export const postgres: Dialect = {
   migrations,
   append,
   outbox,
+  deadLetters,
   lease,
   inbox,
   writesWhole: false,
@@ -20,6 +22,11 @@ export const postgres: Dialect = {
     remember: (names, name, value) => [
       `insert into ${names.settings} (name, value) values ($1, $2) on conflict (name) do nothing`,
       [name, value]
+    ],
+    read: (names, name) => [`select value from ${names.settings} where name = $1`, [name]],
+    increment: (names, name) => [
+      `update ${names.settings} set value = (value::bigint + 1)::text where name = $1`,
+      [name]
     ]
   },
   existing: (tables) => [

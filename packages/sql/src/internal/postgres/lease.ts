@@ -19,15 +19,33 @@ export const lease: Dialect["lease"] = {
     `select id::text as id, case when expires_at > ${now} then 1 else 0 end as alive from ${names.relay}`,
     []
   ],
-  owners: (names) => [`select bucket, relay_id::text as relay from ${names.lease}`, []],
+  owners: (names) => [
+    "select bucket, relay_id::text as relay, deaths, suspect::text as suspect, " +
+    `suspect_deaths as "suspectDeaths" from ${names.lease}`,
+    []
+  ],
   reap: (names, relays) => [
     `delete from ${names.relay} where id = any($1::bigint[]) and expires_at <= ${now}`,
     [list(relays)]
   ],
   claim: (names, relay, buckets, gone) => [
-    `update ${names.lease} set relay_id = $1::bigint where bucket = any($2::integer[]) ` +
-    "and (relay_id is null or relay_id = any($3::bigint[]))",
+    `update ${names.lease} set relay_id = $1::bigint, ` +
+    "deaths = deaths + case when relay_id is null then 0 else 1 end, " +
+    "suspect_deaths = suspect_deaths + case when relay_id is null or suspect is null then 0 else 1 end " +
+    "where bucket = any($2::integer[]) and (relay_id is null or relay_id = any($3::bigint[]))",
     [String(relay), buckets, list(gone)]
+  ],
+  suspect: (names, relay, bucket, sequence) => [
+    `update ${names.lease} set suspect = $3::bigint, ` +
+    "suspect_deaths = case when suspect = $3::bigint then suspect_deaths else 0 end " +
+    "where bucket = $2 and relay_id = $1::bigint " +
+    `and exists (select 1 from ${names.relay} where id = $1::bigint)`,
+    [String(relay), bucket, String(sequence)]
+  ],
+  acquit: (names, relay, buckets) => [
+    `update ${names.lease} set deaths = 0, suspect = null, suspect_deaths = 0 ` +
+    "where relay_id = $1::bigint and bucket = any($2::integer[])",
+    [String(relay), buckets]
   ],
   release: (names, relay, buckets) => [
     `update ${names.lease} set relay_id = null where relay_id = $1::bigint and bucket = any($2::integer[])`,

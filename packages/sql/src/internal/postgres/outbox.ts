@@ -1,69 +1,94 @@
 import type { Dialect } from "../dialect.ts"
-import { list, now } from "./text.ts"
+import { columns } from "../entry.ts"
+import { aside, beside, isBeside, isKept, isPending, latestKept, strangePlaces } from "../places.ts"
+import { fromPlace, join, list, now, smallest } from "./text.ts"
 
-/** A row that keeps those behind it of its topic and key from being read. */
-const blocks = (row: string): string =>
-  `(${row}.available_at > 0 or ${row}.dead_at is not null) and ` +
-  `((${row}.dead_at is null and ${row}.available_at > ${now}) or (${row}.dead_at is not null and ${row}.exhausted = 'halt'))`
+export const outbox: Dialect["outbox"] = (names, buckets) => {
+  const table = names.outbox
+  const pending = isPending(buckets)
 
-const columns = "sequence::text as sequence, bucket, id, name, topic, partition_key, attributes, headers, " +
-  "content_encoding, correlation_id, causation_id, payload, attempts, last_error, exhausted"
-
-export const outbox: Dialect["outbox"] = {
-  heads: (names, { buckets, except, limit }) => {
-    const of = (bucket: number | undefined) =>
-      `select o.sequence, length(o.payload) as size from ${names.outbox} o ` +
-      `where ${
-        bucket === undefined ? "" : `o.bucket = ${bucket} and `
-      }o.dead_at is null and o.available_at <= ${now} ` +
-      "and o.topic <> all($1::text[]) " +
-      `and not exists (select 1 from ${names.outbox} b where b.topic = o.topic and b.partition_key = o.partition_key ` +
-      `and b.sequence < o.sequence and ${blocks("b")}) order by o.sequence limit $2`
-    const all = buckets === undefined ? of(undefined) : buckets.map((bucket) => `(${of(bucket)})`).join(" union all ")
-    return [`select sequence::text as sequence, size from (${all}) h order by h.sequence limit $2`, [except, limit]]
-  },
-  rows: (names, chosen) => [
-    `select ${columns} from ${names.outbox} where sequence = any($1::bigint[]) order by ${names.outbox}.sequence`,
-    [list(chosen)]
-  ],
-  remove: (names, delivered) => outbox.removeFenced(names, delivered, 0n),
-  // the row of the relay is locked: a statement that only looked could still remove after a takeover has committed
-  removeFenced: (names, delivered, token) =>
-    token === 0n
-      ? [`delete from ${names.outbox} where sequence = any($1::bigint[]) and dead_at is null`, [list(delivered)]]
-      : [
-        `with held as (select id from ${names.relay} where id = $2::bigint for share) ` +
-        `delete from ${names.outbox} where sequence = any($1::bigint[]) and dead_at is null ` +
-        "and exists (select 1 from held)",
-        [list(delivered), String(token)]
-      ],
-  defer: (names, { attempts, delayMicros, reason, sequence }) => [
-    `update ${names.outbox} set attempts = $1, available_at = ${now} + $2::bigint, last_error = $3 ` +
-    "where sequence = $4::bigint and dead_at is null",
-    [attempts, delayMicros, reason, String(sequence)]
-  ],
-  bury: (names, { attempts, policy, reason, sequence }) => [
-    `update ${names.outbox} set attempts = $1, exhausted = $2, last_error = $3, dead_at = ${now} ` +
-    "where sequence = $4::bigint and dead_at is null",
-    [attempts, policy, reason, String(sequence)]
-  ],
-  statistics: (names) => [
-    "select count(*) filter (where dead_at is null) as pending, count(*) filter (where dead_at is not null) as dead, " +
-    `coalesce(${now} - min(created_at) filter (where dead_at is null), 0) as age from ${names.outbox}`,
-    []
-  ],
-  dead: (names, { limit, topic }) => [
-    `select ${columns} from ${names.outbox} where (available_at > 0 or dead_at is not null) and dead_at is not null ` +
-    `and ($1::text is null or topic = $1) order by ${names.outbox}.sequence limit $2`,
-    [topic ?? null, limit]
-  ],
-  redrive: (names, dead) => [
-    `update ${names.outbox} set dead_at = null, exhausted = null, attempts = 0, available_at = 0 ` +
-    "where sequence = any($1::bigint[]) and dead_at is not null",
-    [list(dead)]
-  ],
-  discard: (names, dead) => [
-    `delete from ${names.outbox} where sequence = any($1::bigint[]) and dead_at is not null`,
-    [list(dead)]
-  ]
+  return {
+    rangesPerRead: Number.POSITIVE_INFINITY,
+    // One text whatever the ranges. A key's hash says its bucket: the hashes of all ranges are left out of each
+    read: ({ exceptTopics, from, limit, maxBytes, strange }) => {
+      const heads = `select head.sequence, head.payload_bytes from unnest($1::integer[], $2::bigint[], $3::bigint[]) ` +
+        `as range (bucket, after, most) cross join lateral (select o.sequence, o.payload_bytes from ${table} o ` +
+        `where ${fromPlace("range.bucket", "range.after")} and o.topic_hash <> all ($4::integer[]) ` +
+        "and o.key_hash <> all ($5::bigint[]) order by o.bucket, o.sequence limit range.most) head"
+      const others = strange === undefined ?
+        [] :
+        strangePlaces(buckets).map((places) =>
+          `(select o.sequence, o.payload_bytes from ${table} o where ${places} and o.sequence > $8::bigint ` +
+          "and o.topic_hash <> all ($4::integer[]) order by o.bucket, o.sequence limit $9)"
+        )
+      const chosen = "select sequence from (select sequence, coalesce(sum(payload_bytes) over " +
+        "(order by sequence rows between unbounded preceding and 1 preceding), 0) as bytes_before from (" +
+        `select sequence, payload_bytes from (${[heads, ...others].join(" union all ")}) heads ` +
+        "order by sequence limit $6) firsts) measured where bytes_before < $7::bigint"
+      return [join(table, columns, chosen), [
+        from.map((range) => range.bucket),
+        from.map(({ after }) => String(after ?? smallest)),
+        from.map((range) => range.limit),
+        exceptTopics,
+        from.flatMap(({ except }) => except),
+        limit,
+        maxBytes,
+        ...(strange === undefined ? [] : [String(strange.after ?? smallest), strange.limit])
+      ]]
+    },
+    pending: (sequences) => [
+      `select sequence::text as sequence, ${columns.join(", ")} from ${table} ` +
+      `where sequence = any($1::bigint[]) and ${pending}`,
+      [list(sequences)]
+    ],
+    waiting: (some) => [
+      `select sequence::text as sequence, bucket, topic, partition_key, ` +
+      `case when dead_at is null then greatest(0, available_at - ${now}) end as due from ${table} ` +
+      "where bucket = any($1::integer[]) and (dead_at is null or " +
+      "(partition_key is not null and exhausted is distinct from 'skip'))",
+      [some.map(beside)]
+    ],
+    tail: [`select max(sequence)::text as sequence from ${table}`, []],
+    // The row of the relay is locked: a statement that only looked could still change something after a takeover has
+    // committed
+    deliver: (sequences, { keep, token }) => {
+      const change = (keep ? `update ${table} set bucket = -(${now} / 60000000)::integer ` : `delete from ${table} `) +
+        `where sequence = any($1::bigint[]) and ${pending}`
+      return token === undefined || token === 0n
+        ? [change, [list(sequences)]]
+        : [
+          `with held as (select id from ${names.relay} where id = $2::bigint for share) ` +
+          `${change} and exists (select 1 from held)`,
+          [list(sequences), String(token)]
+        ]
+    },
+    defer: (sequences, { attempts, delayMicros, reason }) => [
+      `update ${table} set bucket = ${aside(buckets)}, attempts = $2, available_at = ${now} + $3::bigint, ` +
+      `dead_at = null, last_error = $4 where sequence = any($1::bigint[]) and ${pending}`,
+      [list(sequences), attempts, delayMicros, reason]
+    ],
+    bury: (sequences, { attempts, policy, reason }) => [
+      `update ${table} set bucket = ${aside(buckets)}, attempts = $2, exhausted = $3, last_error = $4, ` +
+      `dead_at = ${now} where sequence = any($1::bigint[]) and ${pending}`,
+      [list(sequences), attempts, policy, reason]
+    ],
+    purgeable: ({ limit, olderMicros }) => [
+      `select sequence::text as sequence from ${table} ` +
+      `where ${isKept} and bucket > -((${now} - $1::bigint) / 60000000) order by bucket desc, ${table}.sequence desc limit $2`,
+      [olderMicros, limit]
+    ],
+    purge: (sequences) => [`delete from ${table} where sequence = any($1::bigint[]) and ${isKept}`, [list(sequences)]],
+    statistics: [
+      `select (select count(*) from ${table} where bucket >= 0) + ` +
+      `(select count(*) from ${table} where bucket > ${latestKept} and bucket < ${-buckets}) + ` +
+      "beside.deferred as pending, beside.dead, " +
+      `${now} - least(heads.oldest, beside.oldest, ${now}) as age from ` +
+      "(select count(*) filter (where dead_at is null) as deferred, count(*) filter (where dead_at is not null) as dead, " +
+      `min(created_at) filter (where dead_at is null) as oldest from ${table} where ${isBeside(buckets)}) beside, ` +
+      `(select min(head.created_at) as oldest from generate_series(0, ${buckets - 1}) as place (bucket) ` +
+      `cross join lateral (select o.created_at from ${table} o where ${fromPlace("place.bucket", String(smallest))} ` +
+      "order by o.bucket, o.sequence limit 1) head) heads",
+      []
+    ]
+  }
 }

@@ -1,6 +1,7 @@
 import type { Dialect } from "../dialect.ts"
 import { textOf } from "../errors.ts"
 import { append } from "./append.ts"
+import { deadLetters } from "./deadLetters.ts"
 import { inbox } from "./inbox.ts"
 import { lease } from "./lease.ts"
 import { migrations } from "./migrations.ts"
@@ -12,6 +13,7 @@ export const sqlite: Dialect = {
   migrations,
   append,
   outbox,
+  deadLetters,
   lease,
   inbox,
   writesWhole: true,
@@ -20,6 +22,11 @@ export const sqlite: Dialect = {
     remember: (names, name, value) => [
       `insert into ${names.settings} (name, value) values (?, ?) on conflict (name) do nothing`,
       [name, value]
+    ],
+    read: (names, name) => [`select value from ${names.settings} where name = ?`, [name]],
+    increment: (names, name) => [
+      `update ${names.settings} set value = cast(cast(value as integer) + 1 as text) where name = ?`,
+      [name]
     ]
   },
   existing: (tables) => [

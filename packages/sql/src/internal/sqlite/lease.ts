@@ -14,14 +14,32 @@ export const lease: Dialect["lease"] = {
     [termMicros]
   ],
   relays: (names) => [`select cast(id as text) as id, expires_at > ${now} as alive from ${names.relay}`, []],
-  owners: (names) => [`select bucket, cast(relay_id as text) as relay from ${names.lease}`, []],
+  owners: (names) => [
+    "select bucket, cast(relay_id as text) as relay, deaths, cast(suspect as text) as suspect, " +
+    `suspect_deaths as suspectDeaths from ${names.lease}`,
+    []
+  ],
   reap: (names, relays) => [
     `delete from ${names.relay} where id in (${relays.join(", ")}) and expires_at <= ${now}`,
     []
   ],
   claim: (names, relay, buckets, gone) => [
-    `update ${names.lease} set relay_id = ${relay} where bucket in (${buckets.join(", ")}) ` +
+    `update ${names.lease} set relay_id = ${relay}, ` +
+    "deaths = deaths + case when relay_id is null then 0 else 1 end, " +
+    "suspect_deaths = suspect_deaths + case when relay_id is null or suspect is null then 0 else 1 end " +
+    `where bucket in (${buckets.join(", ")}) ` +
     `and (relay_id is null or relay_id in (${gone.length === 0 ? "null" : gone.join(", ")}))`,
+    []
+  ],
+  suspect: (names, relay, bucket, sequence) => [
+    `update ${names.lease} set suspect = ${sequence}, ` +
+    `suspect_deaths = case when suspect = ${sequence} then suspect_deaths else 0 end ` +
+    `where bucket = ${bucket} and relay_id = ${relay} and exists (select 1 from ${names.relay} where id = ${relay})`,
+    []
+  ],
+  acquit: (names, relay, buckets) => [
+    `update ${names.lease} set deaths = 0, suspect = null, suspect_deaths = 0 ` +
+    `where relay_id = ${relay} and bucket in (${buckets.join(", ")})`,
     []
   ],
   release: (names, relay, buckets) => [

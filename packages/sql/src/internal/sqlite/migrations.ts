@@ -8,6 +8,9 @@ export const migrations: Dialect["migrations"] = (names) => [{
     `create table if not exists ${names.outbox} (
 sequence integer primary key autoincrement,
 bucket integer not null,
+topic_hash integer not null,
+key_hash integer not null,
+payload_bytes integer not null,
 id text not null,
 name text not null,
 topic text not null,
@@ -25,12 +28,12 @@ dead_at integer,
 exhausted text,
 created_at integer not null
 )`,
-    `create index if not exists ${names.outbox}_bucket on ${names.outbox} (bucket, sequence)`,
-    `create index if not exists ${names.outbox}_waiting on ${names.outbox} (topic, partition_key, sequence) ` +
-    "where available_at > 0 or dead_at is not null",
+    `create index if not exists ${names.outbox}_bucket ` +
+    `on ${names.outbox} (bucket, sequence, topic_hash, key_hash, payload_bytes)`,
     // autoincrement: an id never comes back, and so it is the fencing token
     `create table if not exists ${names.relay} (id integer primary key autoincrement, expires_at integer not null)`,
-    `create table if not exists ${names.lease} (bucket integer primary key not null, relay_id integer)`,
+    `create table if not exists ${names.lease} (bucket integer primary key not null, relay_id integer, ` +
+    "deaths integer not null default 0, suspect integer, suspect_deaths integer not null default 0)",
     `create table if not exists ${names.inbox} (
 consumer text not null,
 handler text not null,

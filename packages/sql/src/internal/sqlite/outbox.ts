@@ -1,69 +1,104 @@
 import type { Dialect } from "../dialect.ts"
-import { list, now, sequences } from "./text.ts"
+import { columns } from "../entry.ts"
+import { aside, beside, isBeside, isKept, isPending, latestKept, strangePlaces } from "../places.ts"
+import { join, list, now, sequences } from "./text.ts"
 
-/** A row that keeps those behind it of its topic and key from being read. */
-const blocks = (row: string): string =>
-  `(${row}.available_at > 0 or ${row}.dead_at is not null) and ` +
-  `((${row}.dead_at is null and ${row}.available_at > ${now}) or (${row}.dead_at is not null and ${row}.exhausted = 'halt'))`
+export const outbox: Dialect["outbox"] = (names, buckets) => {
+  const table = names.outbox
+  const indexed = `${table} indexed by ${table}_bucket`
+  const pending = isPending(buckets)
 
-const columns = "cast(sequence as text) as sequence, bucket, id, name, topic, partition_key, attributes, headers, " +
-  "content_encoding, correlation_id, causation_id, payload, attempts, last_error, exhausted"
-
-export const outbox: Dialect["outbox"] = {
-  heads: (names, { buckets, except, limit }) => {
-    const of = (bucket: number | undefined) =>
-      `select o.sequence, length(o.payload) as size from ${names.outbox} o ` +
-      `where ${
-        bucket === undefined ? "" : `o.bucket = ${bucket} and `
-      }o.dead_at is null and o.available_at <= ${now} ` +
-      "and o.topic not in (select value from json_each(?1)) " +
-      `and not exists (select 1 from ${names.outbox} b where b.topic = o.topic and b.partition_key = o.partition_key ` +
-      `and b.sequence < o.sequence and ${blocks("b")}) order by o.sequence limit ?2`
-    const all = buckets === undefined
-      ? of(undefined)
-      : buckets.map((bucket) => `select * from (${of(bucket)})`).join(" union all ")
-    return [
-      `select cast(sequence as text) as sequence, size from (${all}) h order by h.sequence limit ?2`,
-      [JSON.stringify(except), limit]
+  return {
+    // a compound SELECT has at most 500 terms
+    rangesPerRead: 200,
+    // one text for each number of ranges; a key's hash says its bucket: the hashes of all ranges are left out of each
+    read: ({ exceptTopics, from, limit, maxBytes, strange }) => {
+      const heads = (where: string, order: string) =>
+        `select * from (select sequence, payload_bytes from ${indexed} where ${where} ` +
+        "and topic_hash not in (select value from json_each(?1)) and sequence > cast(? as integer) " +
+        `and key_hash not in (select value from json_each(?2)) order by ${order} limit ?)`
+      const branches = from.map(() => heads("bucket = ?", "sequence"))
+      const params: Array<unknown> = from.flatMap((range) => [
+        range.bucket,
+        String(range.after ?? smallest),
+        range.limit
+      ])
+      if (strange !== undefined) {
+        for (const places of strangePlaces(buckets)) {
+          branches.push(heads(places, "bucket, sequence"))
+          params.push(String(strange.after ?? smallest), strange.limit)
+        }
+      }
+      const chosen = "select sequence from (select sequence, coalesce(sum(payload_bytes) over " +
+        "(order by sequence rows between unbounded preceding and 1 preceding), 0) as bytes_before from (" +
+        `select sequence, payload_bytes from (${branches.join(" union all ")}) order by sequence limit ?3` +
+        ")) where bytes_before < ?4"
+      return [numbered(join(table, columns, chosen), 4), [
+        JSON.stringify(exceptTopics),
+        JSON.stringify(from.flatMap(({ except }) => except)),
+        limit,
+        maxBytes,
+        ...params
+      ]]
+    },
+    pending: (chosen) => [
+      `select cast(sequence as text) as sequence, ${columns.join(", ")} from ${table} ` +
+      `where sequence in ${sequences} and ${pending}`,
+      [list(chosen)]
+    ],
+    waiting: (some) => [
+      `select cast(sequence as text) as sequence, bucket, topic, partition_key, ` +
+      `case when dead_at is null then max(0, available_at - ${now}) end as due from ${indexed} ` +
+      "where bucket in (select value from json_each(?)) and (dead_at is null or " +
+      "(partition_key is not null and exhausted is not 'skip'))",
+      [JSON.stringify(some.map(beside))]
+    ],
+    tail: [`select cast(max(sequence) as text) as sequence from ${table}`, []],
+    deliver: (chosen, { keep, token }) => [
+      (keep ? `update ${table} set bucket = -(${now} / 60000000) ` : `delete from ${table} `) +
+      `where sequence in ${sequences} and ${pending}` +
+      (token === undefined || token === 0n
+        ? ""
+        : ` and exists (select 1 from ${names.relay} where id = ${token})`),
+      [list(chosen)]
+    ],
+    defer: (chosen, { attempts, delayMicros, reason }) => [
+      `update ${table} set bucket = ${aside(buckets)}, attempts = ?2, available_at = ${now} + ?3, dead_at = null, ` +
+      `last_error = ?4 where sequence in (select cast(value as integer) from json_each(?1)) and ${pending}`,
+      [list(chosen), attempts, delayMicros, reason]
+    ],
+    bury: (chosen, { attempts, policy, reason }) => [
+      `update ${table} set bucket = ${
+        aside(buckets)
+      }, attempts = ?2, exhausted = ?3, last_error = ?4, dead_at = ${now} ` +
+      `where sequence in (select cast(value as integer) from json_each(?1)) and ${pending}`,
+      [list(chosen), attempts, policy, reason]
+    ],
+    purgeable: ({ limit, olderMicros }) => [
+      `select cast(sequence as text) as sequence from ${indexed} where ${isKept} ` +
+      `and bucket > -((${now} - ?) / 60000000) order by bucket desc, ${table}.sequence desc limit ?`,
+      [olderMicros, limit]
+    ],
+    purge: (chosen) => [`delete from ${table} where sequence in ${sequences} and ${isKept}`, [list(chosen)]],
+    statistics: [
+      `select (select count(*) from ${indexed} where bucket >= 0) + ` +
+      `(select count(*) from ${indexed} where bucket > ${latestKept} and bucket < ${-buckets}) + ` +
+      "beside.deferred as pending, beside.dead as dead, " +
+      `${now} - min(coalesce(heads.oldest, ${now}), coalesce(beside.oldest, ${now})) as age from ` +
+      "(select count(*) filter (where dead_at is null) as deferred, count(*) filter (where dead_at is not null) as dead, " +
+      `min(created_at) filter (where dead_at is null) as oldest from ${indexed} where ${isBeside(buckets)}) beside, ` +
+      `(with recursive place (bucket) as (select 0 union all select bucket + 1 from place where bucket + 1 < ${buckets}) ` +
+      `select min((select created_at from ${indexed} where bucket = place.bucket order by sequence limit 1)) as oldest ` +
+      "from place) heads",
+      []
     ]
-  },
-  rows: (names, chosen) => [
-    `select ${columns} from ${names.outbox} where sequence in ${sequences} order by ${names.outbox}.sequence`,
-    [list(chosen)]
-  ],
-  remove: (names, delivered) => outbox.removeFenced(names, delivered, 0n),
-  removeFenced: (names, delivered, token) => [
-    `delete from ${names.outbox} where sequence in ${sequences} and dead_at is null` +
-    (token === 0n ? "" : ` and exists (select 1 from ${names.relay} where id = ${token})`),
-    [list(delivered)]
-  ],
-  defer: (names, { attempts, delayMicros, reason, sequence }) => [
-    `update ${names.outbox} set attempts = ?, available_at = ${now} + ?, last_error = ? ` +
-    "where sequence = cast(? as integer) and dead_at is null",
-    [attempts, delayMicros, reason, String(sequence)]
-  ],
-  bury: (names, { attempts, policy, reason, sequence }) => [
-    `update ${names.outbox} set attempts = ?, exhausted = ?, last_error = ?, dead_at = ${now} ` +
-    "where sequence = cast(? as integer) and dead_at is null",
-    [attempts, policy, reason, String(sequence)]
-  ],
-  statistics: (names) => [
-    "select count(*) filter (where dead_at is null) as pending, count(*) filter (where dead_at is not null) as dead, " +
-    `coalesce(${now} - min(created_at) filter (where dead_at is null), 0) as age from ${names.outbox}`,
-    []
-  ],
-  dead: (names, { limit, topic }) => [
-    `select ${columns} from ${names.outbox} where (available_at > 0 or dead_at is not null) and dead_at is not null ` +
-    `and (? is null or topic = ?) order by ${names.outbox}.sequence limit ?`,
-    [topic ?? null, topic ?? null, limit]
-  ],
-  redrive: (names, dead) => [
-    `update ${names.outbox} set dead_at = null, exhausted = null, attempts = 0, available_at = 0 ` +
-    `where sequence in ${sequences} and dead_at is not null`,
-    [list(dead)]
-  ],
-  discard: (names, dead) => [
-    `delete from ${names.outbox} where sequence in ${sequences} and dead_at is not null`,
-    [list(dead)]
-  ]
+  }
+}
+
+const smallest = -(2n ** 63n)
+
+/** With some parameters numbered, the others are numbered as well, from the next. */
+const numbered = (statement: string, count: number): string => {
+  let next = count
+  return statement.replaceAll(/\?(?!\d)/g, () => `?${++next}`)
 }

@@ -1,0 +1,48 @@
+import type { DeadWhere, Dialect } from "../dialect.ts"
+import { deadColumns } from "../entry.ts"
+import { beside, isBeside, isDead } from "../places.ts"
+import { equals, join, list } from "./text.ts"
+
+/** The hashes are for the index; what they let pass is looked at. */
+const conditions = ({ after, key, since, topic, until }: DeadWhere): string =>
+  "dead_at is not null" +
+  (after === undefined ? "" : ` and sequence > ${after}`) +
+  (topic === undefined ? "" : ` and topic_hash = ${topic.hash} and ${equals("topic", topic.text)}`) +
+  (key?.hash === undefined ? "" : ` and key_hash = ${key.hash}`) +
+  (key === undefined ? "" : ` and ${equals("partition_key", key.text)}`) +
+  (since === undefined ? "" : ` and dead_at >= ${since}`) +
+  (until === undefined ? "" : ` and dead_at < ${until}`)
+
+export const deadLetters: Dialect["deadLetters"] = (names, buckets) => {
+  const table = names.outbox
+  const indexed = `${table} force index (${table}_bucket)`
+  return {
+    bucketsPerList: 256,
+    list: (where, { buckets: some, limit }) => {
+      const branches = some.map((bucket) =>
+        `(select sequence from ${indexed} where bucket = ${beside(bucket)} and ${conditions(where)} ` +
+        `order by sequence limit ${limit})`
+      )
+      const chosen = `select sequence from (${branches.join(" union all ")}) firsts order by sequence limit ${limit}`
+      return [join(table, deadColumns, chosen), [], "text"]
+    },
+    counts: (where) => [
+      `select min(topic) as topic, min(last_error) as reason, count(*) as count from ${indexed} ` +
+      `where ${isBeside(buckets)} and ${conditions(where)} ` +
+      "group by cast(topic as binary), cast(last_error as binary)",
+      [],
+      "text"
+    ],
+    redrive: (sequences) => [
+      `do 0; update ${table} set bucket = -1 - bucket, dead_at = null, exhausted = null, attempts = 0, available_at = 0 ` +
+      `where sequence in ${list(sequences)} and ${isDead(buckets)}`,
+      [],
+      "text"
+    ],
+    discard: (sequences) => [
+      `do 0; delete from ${table} where sequence in ${list(sequences)} and ${isDead(buckets)}`,
+      [],
+      "text"
+    ]
+  }
+}
