@@ -16,6 +16,11 @@ export type Query = readonly [text: string, params: ReadonlyArray<unknown>, mode
 
 /** What one kind of database does in its own way. Everything that differs between databases is in here. */
 export interface Dialect {
+  readonly server: {
+    /** What the server calls its version, as an expression. */
+    readonly version: string
+    readonly productOf: (version: string) => Product
+  }
   readonly transaction: {
     /**
      * Begins on a fresh connection, so that `commit` can notice when the server has ended the transaction by itself.
@@ -54,6 +59,10 @@ export interface Dialect {
     readonly name: string
     readonly statements: ReadonlyArray<string>
   }>
+  /** The table in which @effect/sql's Migrator remembers what was applied, in the shape it creates it. */
+  readonly migrationsTable: (name: string) => string
+  /** A name as the database spells it where it stands without quotes. */
+  readonly unquoted: (name: string) => string
   readonly outbox: {
     readonly append: (names: Names, rows: ReadonlyArray<NewRow>) => ReadonlyArray<Query>
     /** The sequences and payload sizes that may be read now, in order; `buckets` is `undefined` for all of them. */
@@ -134,6 +143,8 @@ export interface Dialect {
   readonly isTooLong: (error: SqlError) => boolean
 }
 
+export type Product = "MariaDB" | "MySQL" | "PostgreSQL" | "SQLite"
+
 export interface Begun {
   /** Stops the statement that is running, where the driver does not when it is interrupted. */
   readonly cancel: Effect.Effect<void>
@@ -181,6 +192,8 @@ export interface Names {
   readonly lease: string
   readonly migrations: string
 }
+
+export const dialects = { mysql, postgres, sqlite }
 
 export const dialectOf = (sql: SqlClient): Effect.Effect<Dialect, StorageError> =>
   sql.onDialectOrElse({

@@ -3,6 +3,7 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Dialect, Names, Query } from "./dialect.ts"
+import { checkServer } from "./server.ts"
 import { whole } from "./whole.ts"
 
 export interface Options {
@@ -31,7 +32,7 @@ const unavailable = (cause: SqlError) =>
 const query = <A extends object>(sql: SqlClient, [text, params]: Query) =>
   Effect.mapError(sql.unsafe<A>(text, params).withoutTransform, unavailable)
 
-/** Checks that the tables are there and of this version. */
+/** Checks that the server is new enough, and that the tables are there and of this version. */
 export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.Effect<void, StorageError> =>
   Effect.gen(function*() {
     const check = (tables: ReadonlyArray<string>) =>
@@ -45,6 +46,7 @@ export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.E
         })
       })
 
+    yield* checkServer(sql, dialect)
     const expected = dialect.migrations(names).at(-1)!
     yield* check([names.migrations])
     const version = yield* Effect.mapError(versionOf(sql, names), unavailable)

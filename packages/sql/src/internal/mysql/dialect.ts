@@ -7,8 +7,17 @@ import { outbox } from "./outbox.ts"
 import { transaction } from "./transaction.ts"
 
 export const mysql: Dialect = {
+  server: { version: "version()", productOf: (version) => /mariadb/i.test(version) ? "MariaDB" : "MySQL" },
   transaction,
   migrations,
+  migrationsTable: (name) =>
+    `create table if not exists ${name} (
+migration_id integer unsigned not null,
+created_at timestamp not null default current_timestamp,
+name varchar(255) not null,
+primary key (migration_id)
+)`,
+  unquoted: (name) => name,
   outbox,
   lease,
   inbox,

@@ -7,8 +7,16 @@ import { outbox } from "./outbox.ts"
 import { transaction } from "./transaction.ts"
 
 export const postgres: Dialect = {
+  server: { version: "current_setting('server_version')", productOf: () => "PostgreSQL" },
   transaction,
   migrations,
+  migrationsTable: (name) =>
+    `create table if not exists ${name} (
+migration_id integer primary key,
+created_at timestamp with time zone not null default now(),
+name text not null
+)`,
+  unquoted: (name) => name.toLowerCase(),
   outbox,
   lease,
   inbox,

@@ -7,8 +7,16 @@ import { outbox } from "./outbox.ts"
 import { transaction } from "./transaction.ts"
 
 export const sqlite: Dialect = {
+  server: { version: "sqlite_version()", productOf: () => "SQLite" },
   transaction,
   migrations,
+  migrationsTable: (name) =>
+    `create table if not exists ${name} (
+migration_id integer primary key not null,
+created_at datetime not null default current_timestamp,
+name varchar(255) not null
+)`,
+  unquoted: (name) => name,
   outbox,
   lease,
   inbox,
