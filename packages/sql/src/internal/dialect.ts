@@ -210,9 +210,13 @@ export const dialectOf = (sql: SqlClient): Effect.Effect<Dialect, StorageError> 
       )
   })
 
+export const isPrefix = (prefix: string): boolean => /^[A-Za-z_][A-Za-z0-9_]{0,30}$/.test(prefix)
+
+export const prefixMustBe = "must be a letter or underscore, followed by at most 30 letters, digits and underscores"
+
 /** Names of tables from a prefix that is an identifier and nothing else. */
 export const namesOf = (prefix: string): Effect.Effect<Names, StorageError> =>
-  /^[A-Za-z_][A-Za-z0-9_]{0,30}$/.test(prefix)
+  isPrefix(prefix)
     ? Effect.succeed({
       outbox: `${prefix}outbox`,
       inbox: `${prefix}inbox`,
@@ -224,8 +228,6 @@ export const namesOf = (prefix: string): Effect.Effect<Names, StorageError> =>
     : Effect.fail(
       new StorageError({
         reason: "Configuration",
-        message:
-          "The prefix of the tables must be a letter or underscore, followed by at most 30 letters, digits and " +
-          "underscores"
+        message: `The prefix of the tables ${prefixMustBe}`
       })
     )

@@ -16,7 +16,10 @@ export interface Options {
   readonly buckets?: number | undefined
 }
 
-const maxBuckets = 4096
+export const maxBuckets = 4096
+
+export const isBuckets = (buckets: number): boolean =>
+  Number.isSafeInteger(buckets) && buckets > 0 && buckets <= maxBuckets
 
 /** The last migration that was applied, or 0. */
 const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError> =>
@@ -71,7 +74,7 @@ export const bucketsOf = (
   wanted: number | undefined
 ): Effect.Effect<number, StorageError> =>
   Effect.gen(function*() {
-    if (wanted !== undefined && !(Number.isSafeInteger(wanted) && wanted > 0 && wanted <= maxBuckets)) {
+    if (wanted !== undefined && !isBuckets(wanted)) {
       return yield* new StorageError({
         reason: "Configuration",
         message: `The outbox cannot have ${wanted} buckets: choose a whole number from 1 to ${maxBuckets}`
@@ -86,7 +89,7 @@ export const bucketsOf = (
     const [setting] = yield* Effect.flatMap(stored, (rows) =>
       rows.length > 0 ? Effect.succeed(rows) : Effect.zipRight(remember, stored))
     const buckets = Number(setting?.value)
-    if (!(Number.isSafeInteger(buckets) && buckets > 0 && buckets <= maxBuckets)) {
+    if (!isBuckets(buckets)) {
       return yield* new StorageError({
         reason: "Corrupt",
         message: `The table ${names.settings} says that the outbox has ${JSON.stringify(setting?.value)} buckets: ` +
