@@ -9,7 +9,7 @@ import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { dialectOf, dialects, namesOf } from "./internal/dialect.ts"
-import { checkServer } from "./internal/server.ts"
+import { checkServer, unanswered } from "./internal/server.ts"
 import { verify } from "./internal/tables.ts"
 import { whole } from "./internal/whole.ts"
 
@@ -40,7 +40,7 @@ export const run = (
       ])
     )
     const failed = (cause: unknown) =>
-      new StorageError({
+      dialect.isDenied(cause) ? unanswered(dialect)(cause) : new StorageError({
         reason: "Schema",
         message: `The migrations of ${names.outbox} failed: see the cause. They may be run again`,
         cause
@@ -51,7 +51,9 @@ export const run = (
     )
     const applied = yield* Effect.mapError(
       // inside this transaction, that of the migrator is a savepoint: it would not wait for another program's
-      dialect.migratesWhole ? whole(sql, dialect)(migrate) : Effect.retry(migrate, elsewhere),
+      dialect.migratesWhole
+        ? whole(sql, dialect)(migrate)
+        : Effect.retry(migrate, { schedule: elsewhere, until: dialect.isDenied }),
       (error) => error instanceof StorageError ? error : failed(error)
     )
     if (!dialect.migratesWhole) yield* Effect.retry(verify(sql, dialect, names), elsewhere)

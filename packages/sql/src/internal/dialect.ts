@@ -139,6 +139,8 @@ export interface Dialect {
   /** Those of some tables that are there. */
   readonly existing: (tables: ReadonlyArray<string>) => Query
   readonly isMissingTable: (error: SqlError) => boolean
+  /** The user may not do this, or not come in. */
+  readonly isDenied: (error: unknown) => boolean
   /** A value does not fit its column. */
   readonly isTooLong: (error: SqlError) => boolean
 }

@@ -25,12 +25,22 @@ export const complaint = (product: Product, version: string): string | undefined
     : `The database is ${product} ${version}, and this library needs ${product} ${needed.join(".")} or later`
 }
 
+/** What a start makes of a statement that has failed. */
+export const unanswered = (dialect: Dialect) => (cause: unknown): StorageError =>
+  dialect.isDenied(cause)
+    ? new StorageError({
+      reason: "Configuration",
+      message:
+        "The database refused the program's user: check the user, the database, and what the user may do there " +
+        "(create tables for the migrations, else read and write their rows)",
+      cause
+    })
+    : new StorageError({ reason: "Unavailable", message: "The database did not answer", cause })
+
 /** Checks that the server is not older than what the statements are written for. */
 export const checkServer = (sql: SqlClient, dialect: Dialect): Effect.Effect<void, StorageError> =>
   sql.unsafe<{ readonly version: string }>(`select ${dialect.server.version} as version`).withoutTransform.pipe(
-    Effect.mapError((cause) =>
-      new StorageError({ reason: "Unavailable", message: "The database did not answer", cause })
-    ),
+    Effect.mapError(unanswered(dialect)),
     Effect.flatMap(([row]) => {
       const version = String(row?.version)
       const message = complaint(dialect.server.productOf(version), version)

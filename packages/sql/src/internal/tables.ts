@@ -3,7 +3,7 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Dialect, Names, Query } from "./dialect.ts"
-import { checkServer } from "./server.ts"
+import { checkServer, unanswered } from "./server.ts"
 import { whole } from "./whole.ts"
 
 export interface Options {
@@ -29,17 +29,14 @@ const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError
     ([row]) => Number(row?.id ?? 0)
   )
 
-const unavailable = (cause: SqlError) =>
-  new StorageError({ reason: "Unavailable", message: "The database did not answer", cause })
-
-const query = <A extends object>(sql: SqlClient, [text, params]: Query) =>
-  Effect.mapError(sql.unsafe<A>(text, params).withoutTransform, unavailable)
+const query = <A extends object>(sql: SqlClient, dialect: Dialect, [text, params]: Query) =>
+  Effect.mapError(sql.unsafe<A>(text, params).withoutTransform, unanswered(dialect))
 
 /** Checks that the server is new enough, and that the tables are there and of this version. */
 export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.Effect<void, StorageError> =>
   Effect.gen(function*() {
     const check = (tables: ReadonlyArray<string>) =>
-      Effect.flatMap(query<{ readonly name: string }>(sql, dialect.existing(tables)), (found) => {
+      Effect.flatMap(query<{ readonly name: string }>(sql, dialect, dialect.existing(tables)), (found) => {
         const missing = tables.filter((table) => !found.some(({ name }) => name === table))
         const [noun, verb] = missing.length === 1 ? ["table", "is"] : ["tables", "are"]
         return missing.length === 0 ? Effect.void : new StorageError({
@@ -52,7 +49,7 @@ export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.E
     yield* checkServer(sql, dialect)
     const expected = dialect.migrations(names).at(-1)!
     yield* check([names.migrations])
-    const version = yield* Effect.mapError(versionOf(sql, names), unavailable)
+    const version = yield* Effect.mapError(versionOf(sql, names), unanswered(dialect))
     if (version !== expected.id) {
       return yield* new StorageError({
         reason: "Schema",
@@ -80,12 +77,12 @@ export const bucketsOf = (
         message: `The outbox cannot have ${wanted} buckets: choose a whole number from 1 to ${maxBuckets}`
       })
     }
-    const stored = query<{ readonly value: string }>(sql, [
+    const stored = query<{ readonly value: string }>(sql, dialect, [
       `select value from ${names.settings} where name = 'buckets'`,
       []
     ])
     const [text, params] = dialect.settings.remember(names, "buckets", String(wanted ?? 64))
-    const remember = Effect.mapError(whole(sql, dialect)(sql.unsafe(text, params).raw), unavailable)
+    const remember = Effect.mapError(whole(sql, dialect)(sql.unsafe(text, params).raw), unanswered(dialect))
     const [setting] = yield* Effect.flatMap(stored, (rows) =>
       rows.length > 0 ? Effect.succeed(rows) : Effect.zipRight(remember, stored))
     const buckets = Number(setting?.value)

@@ -40,6 +40,9 @@ primary key (migration_id)
     return (header as { readonly affectedRows: number }).affectedRows
   },
   isMissingTable: (error) => ["ER_NO_SUCH_TABLE", "ER_BAD_FIELD_ERROR"].includes(codeOf(error)),
+  isDenied: (error) =>
+    ["ER_ACCESS_DENIED_ERROR", "ER_DBACCESS_DENIED_ERROR", "ER_TABLEACCESS_DENIED_ERROR", "ER_BAD_DB_ERROR"]
+      .includes(codeOf(error)),
   isTooLong: (error) =>
     ["ER_DATA_TOO_LONG", "ER_TRUNCATED_WRONG_VALUE_FOR_FIELD", "ER_NET_PACKET_TOO_LARGE"].includes(codeOf(error))
 }

@@ -35,5 +35,6 @@ name varchar(255) not null
   ],
   affected: (raw) => (raw as { readonly changes: number }).changes,
   isMissingTable: (error) => /no such (table|column)/i.test(textOf(error)),
+  isDenied: (error) => /readonly database|unable to open/i.test(textOf(error)),
   isTooLong: () => false
 }
