@@ -17,6 +17,11 @@ export type Query = readonly [text: string, params: ReadonlyArray<unknown>, mode
 
 /** What one kind of database does in its own way. Everything that differs between databases is in here. */
 export interface Dialect {
+  readonly server: {
+    /** What the server calls its version, as an expression. */
+    readonly version: string
+    readonly productOf: (version: string) => Product
+  }
   readonly transaction: {
     /**
      * Begins on a fresh connection, so that `commit` can notice when the server has ended the transaction by itself.
@@ -58,6 +63,10 @@ export interface Dialect {
     readonly name: string
     readonly statements: ReadonlyArray<string>
   }>
+  /** The table in which @effect/sql's Migrator remembers what was applied, in the shape it creates it. */
+  readonly migrationsTable: (name: string) => string
+  /** A name as the database spells it where it stands without quotes. */
+  readonly unquoted: (name: string) => string
   readonly append: {
     /** Statements that insert rows, with parameters. */
     readonly statements: (names: Names, rows: ReadonlyArray<Row>) => ReadonlyArray<Query>
@@ -125,9 +134,13 @@ export interface Dialect {
   /** Those of some tables that are there. */
   readonly existing: (tables: ReadonlyArray<string>) => Query
   readonly isMissingTable: (error: SqlError) => boolean
+  /** The user may not do this, or not come in. */
+  readonly isDenied: (error: unknown) => boolean
   /** A value does not fit its column. */
   readonly isTooLong: (error: SqlError) => boolean
 }
+
+export type Product = "MariaDB" | "MySQL" | "PostgreSQL" | "SQLite"
 
 export interface Begun {
   /** Stops the statement that is running, where the driver does not when it is interrupted. */
@@ -252,6 +265,8 @@ export interface Names {
   readonly migrations: string
 }
 
+export const dialects = { mysql, postgres, sqlite }
+
 export const dialectOf = (sql: SqlClient): Effect.Effect<Dialect, StorageError> =>
   sql.onDialectOrElse({
     sqlite: () => Effect.succeed(sqlite),
@@ -267,9 +282,13 @@ export const dialectOf = (sql: SqlClient): Effect.Effect<Dialect, StorageError> 
       )
   })
 
+export const isPrefix = (prefix: string): boolean => /^[A-Za-z_][A-Za-z0-9_]{0,30}$/.test(prefix)
+
+export const prefixMustBe = "must be a letter or underscore, followed by at most 30 letters, digits and underscores"
+
 /** Names of tables from a prefix that is an identifier and nothing else. */
 export const namesOf = (prefix: string): Effect.Effect<Names, StorageError> =>
-  /^[A-Za-z_][A-Za-z0-9_]{0,30}$/.test(prefix)
+  isPrefix(prefix)
     ? Effect.succeed({
       outbox: `${prefix}outbox`,
       inbox: `${prefix}inbox`,
@@ -282,8 +301,6 @@ export const namesOf = (prefix: string): Effect.Effect<Names, StorageError> =>
     : Effect.fail(
       new StorageError({
         reason: "Configuration",
-        message:
-          "The prefix of the tables must be a letter or underscore, followed by at most 30 letters, digits and " +
-          "underscores"
+        message: `The prefix of the tables ${prefixMustBe}`
       })
     )
