@@ -123,9 +123,9 @@ export class InboxStorage extends Context.Tag("@effect-cqrs/core/Inbox/InboxStor
   readonly isSuspect: (message: Omit<Key, "handler">) => Effect.Effect<boolean, StorageError>
 
   /**
-   * Notes that a handler starts, by itself and at once, whatever transaction is open. Answers how many starts before this
-   * one, in a row, were made alone, had no outcome, and were those of another incarnation: so many times the process has
-   * died.
+   * Notes that a handler starts, by itself and at once: called outside of transactions. Answers how many starts before
+   * this one, in a row, were made alone, had no outcome, and were those of another incarnation: so many times the process
+   * has died.
    */
   readonly start: (key: Key, start: Start) => Effect.Effect<number, StorageError>
 
@@ -134,13 +134,13 @@ export class InboxStorage extends Context.Tag("@effect-cqrs/core/Inbox/InboxStor
     key: Key
   ) => Effect.Effect<void, StorageError | Transaction.TransactionError, Transaction.Transaction>
 
-  /** Forgets the starts of a key, by itself and at once, whatever transaction is open. */
+  /** Forgets the starts of a key, by itself and at once: called outside of transactions. */
   readonly forget: (key: Key) => Effect.Effect<void, StorageError>
 
   /**
-   * Deletes keys that are older than the retention, and starts that are, at most about `limit` of each; answers how many
-   * there were. By itself, in a short transaction that holds up no `register` of a key that is not among them. Safe to
-   * call by several processes at once.
+   * Deletes the oldest of the keys and starts that are older than the retention, at most `limit` of each; answers how many
+   * there were. By itself, in short transactions that hold up no `register` of another key. Several processes may call it
+   * at once.
    */
   readonly purge: (options: { readonly limit: number }) => Effect.Effect<number, StorageError>
 }>() {}

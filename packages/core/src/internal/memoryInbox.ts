@@ -75,16 +75,16 @@ export const makeMemoryInbox = (retention: Duration.Duration): Effect.Effect<Ser
       purge: ({ limit }) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           const oldest = now - Duration.toMillis(retention)
-          let removed = 0
-          const remove = <A>(from: Map<string, A>, isOld: (value: A) => boolean) => {
+          const remove = <A>(from: Map<string, A>, isOld: (value: A) => boolean): number => {
+            let removed = 0
             for (const [name, value] of from) {
-              if (removed >= limit) return
+              if (removed >= limit) break
               if (isOld(value) && from.delete(name)) removed += 1
             }
+            return removed
           }
-          remove(keys, ({ handledAt, holder }) => holder === undefined && handledAt < oldest)
-          remove(starts, ({ startedAt }) => startedAt < oldest)
-          return removed
+          return remove(keys, ({ handledAt, holder }) => holder === undefined && handledAt < oldest) +
+            remove(starts, ({ startedAt }) => startedAt < oldest)
         })
     }
   })

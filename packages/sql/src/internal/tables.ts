@@ -58,7 +58,7 @@ export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.E
             `${expected.id}: update @effect-cqrs/sql`
       })
     }
-    yield* check([names.outbox, names.inbox, names.settings, names.relay, names.lease])
+    yield* check([names.outbox, names.inbox, names.inboxStart, names.settings, names.relay, names.lease])
   })
 
 /** The number of buckets that is stored; the first to ask stores the one it wants. */

@@ -26,5 +26,5 @@ export const postgres: Dialect = {
   ],
   affected: (raw) => (raw as { readonly rowCount: number | null }).rowCount ?? 0,
   isMissingTable: (error) => ["42P01", "42703"].includes(codeOf(error)),
-  isTooLong: (error) => ["22001", "22021", "22P05"].includes(codeOf(error))
+  isTooLong: (error) => ["22001", "22021", "22P05", "54000"].includes(codeOf(error))
 }
