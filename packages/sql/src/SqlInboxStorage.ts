@@ -71,7 +71,11 @@ export const layer = (
               "handler is too long, or holds a character that the database cannot store",
             cause
           })
-          : new StorageError({ reason: "Unavailable", message: "The inbox's database did not answer", cause })
+          : new StorageError({
+            reason: "Unavailable",
+            message: "The inbox's database did not answer, or gave up: see the cause",
+            cause
+          })
       }
       const { execute, query, write } = queries(sql, dialect, storageError)
       const apart = <A>(effect: Effect.Effect<A, StorageError>) =>
