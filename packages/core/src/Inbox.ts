@@ -282,10 +282,14 @@ export const layerMemoryWith = (options: {
 }): Layer.Layer<InboxStorage> =>
   Layer.scoped(
     InboxStorage,
-    Effect.tap(
-      makeMemoryInbox(Duration.decode(options.retention ?? Duration.days(7))),
-      (storage) => purging(storage)
-    )
+    Effect.suspend(() => {
+      const retention = Duration.decode(options.retention ?? Duration.days(7))
+      return Effect.tap(
+        makeMemoryInbox(retention),
+        // seldom: a test that lets a week go by would have to wait for each
+        (storage) => purging(storage, { interval: Duration.times(retention, 0.01) })
+      )
+    })
   )
 
 // -------------------------------------------------------------------------------------

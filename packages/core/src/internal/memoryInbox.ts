@@ -34,25 +34,42 @@ export const makeMemoryInbox = (retention: Duration.Duration): Effect.Effect<Ser
     const keys = new Map<string, Remembered>()
     const starts = new Map<string, Start>()
 
-    const add = (name: string, { journal }: OpenTransaction) =>
-      Effect.flatMap(Clock.currentTimeMillis, (handledAt) => {
-        keys.set(name, { holder: journal, handledAt })
-        journal.add({ _tag: "Undo", undo: () => keys.delete(name) })
-        const committed = Effect.zipRight(
-          Effect.sync(() => keys.set(name, { holder: undefined, handledAt })),
-          ended.signal
-        )
-        return Effect.zipRight(Transaction.afterRollback(ended.signal), Transaction.afterCommit(committed))
-      })
+    const isOld = (time: number, now: number) => time < now - Duration.toMillis(retention)
+
+    /** From the front: a Map keeps the order of insertion, which is that of the times. */
+    const removeOld = <A>(from: Map<string, A>, limit: number, isOld: (value: A) => boolean): number => {
+      let removed = 0
+      for (const [name, value] of from) {
+        if (removed >= limit || !isOld(value)) break
+        from.delete(name)
+        removed += 1
+      }
+      return removed
+    }
+
+    const add = (name: string, { journal }: OpenTransaction, handledAt: number) => {
+      keys.set(name, { holder: journal, handledAt })
+      journal.add({ _tag: "Undo", undo: () => keys.delete(name) })
+      const committed = Effect.zipRight(
+        Effect.sync(() => keys.set(name, { holder: undefined, handledAt })),
+        ended.signal
+      )
+      return Effect.zipRight(Transaction.afterRollback(ended.signal), Transaction.afterCommit(committed))
+    }
 
     const register = (name: string): ReturnType<Service["register"]> =>
-      Effect.flatMap(Effect.zip(transactionTag, ended.version), ([open, version]) => {
-        const found = keys.get(name)
-        if (found === undefined) return Effect.as(Effect.uninterruptible(add(name, open)), true)
-        return found.holder === undefined || found.holder === open.journal
-          ? Effect.succeed(false)
-          : Effect.zipRight(ended.waitPast(version), register(name))
-      })
+      Effect.flatMap(
+        Effect.all([transactionTag, ended.version, Clock.currentTimeMillis]),
+        ([open, version, now]) => {
+          const found = keys.get(name)
+          if (found === undefined) {
+            return Effect.as(Effect.uninterruptible(Effect.suspend(() => add(name, open, now))), true)
+          }
+          return found.holder === undefined || found.holder === open.journal
+            ? Effect.succeed(false)
+            : Effect.zipRight(ended.waitPast(version), register(name))
+        }
+      )
 
     return {
       register: (key) => register(nameOf(key)),
@@ -67,24 +84,18 @@ export const makeMemoryInbox = (retention: Duration.Duration): Effect.Effect<Ser
           const before = starts.get(name)
           const isDeath = before !== undefined && before.isAlone && before.incarnation !== incarnation
           const deaths = (before?.deaths ?? 0) + (isDeath ? 1 : 0)
+          starts.delete(name)
           starts.set(name, { message: messageOf(key), incarnation, isAlone, deaths, startedAt })
           return deaths
         }),
       finish: (key) => Transaction.afterCommit(Effect.sync(() => starts.delete(nameOf(key)))),
       forget: (key) => Effect.sync(() => void starts.delete(nameOf(key))),
       purge: ({ limit }) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const oldest = now - Duration.toMillis(retention)
-          const remove = <A>(from: Map<string, A>, isOld: (value: A) => boolean): number => {
-            let removed = 0
-            for (const [name, value] of from) {
-              if (removed >= limit) break
-              if (isOld(value) && from.delete(name)) removed += 1
-            }
-            return removed
-          }
-          return remove(keys, ({ handledAt, holder }) => holder === undefined && handledAt < oldest) +
-            remove(starts, ({ startedAt }) => startedAt < oldest)
-        })
+        Effect.map(
+          Clock.currentTimeMillis,
+          (now) =>
+            removeOld(keys, limit, ({ handledAt, holder }) => holder === undefined && isOld(handledAt, now)) +
+            removeOld(starts, limit, ({ startedAt }) => isOld(startedAt, now))
+        )
     }
   })
