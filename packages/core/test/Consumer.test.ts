@@ -588,4 +588,15 @@ describe("configuration", () => {
         assert.include(error.message, String(concurrency))
       }
     }).pipe(Effect.provide(Ground)))
+
+  it.effect("fewer deaths than 1 are refused", () =>
+    Effect.gen(function*() {
+      for (const deaths of [0, -1, 1.5, Number.NaN]) {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(
+          Consumer.layer({ group: "g", events: [RoomClosed], inbox: true, deaths }).pipe(Layer.provide(onClosed({})))
+        )))
+        assert.strictEqual(error.reason, "Configuration")
+        assert.include(error.message, `${deaths} deaths`)
+      }
+    }).pipe(Effect.provide(Ground)))
 })

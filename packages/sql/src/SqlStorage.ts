@@ -26,7 +26,7 @@ import * as SqlTransactor from "./SqlTransactor.ts"
  * @since 0.1.0
  * @category models
  */
-export interface Options extends TableOptions, SqlBucketOwner.Options {
+export interface Options extends TableOptions, SqlBucketOwner.Options, SqlInboxStorage.Options {
   /** Whether to apply missing migrations first. Default `false`: the layer then fails if a table is missing or older. */
   readonly migrate?: boolean | undefined
 }

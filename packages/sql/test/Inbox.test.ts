@@ -3,7 +3,7 @@ import { InboxSuite, Suite } from "@effect-cqrs/testing"
 import { SqlClient } from "@effect/sql"
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import { folder, layerFile, layerInMemory } from "./sqlite.ts"
 
 const sql = SqlClient.SqlClient
@@ -17,6 +17,12 @@ const facts = {
   describe,
   it,
   write: (key: string) => Effect.flatMap(sql, (sql) => sql`insert into facts values (${key})`),
+  age: (by: Duration.Duration) =>
+    Effect.flatMap(sql, (sql) =>
+      Effect.all([
+        sql`update cqrs_inbox set handled_at = handled_at - ${Duration.toMillis(by) * 1000}`,
+        sql`update cqrs_inbox_start set started_at = started_at - ${Duration.toMillis(by) * 1000}`
+      ])),
   read: Effect.flatMap(
     sql,
     (sql) => Effect.map(sql<{ key: string }>`select key from facts`, (rows) => rows.map((row) => row.key))

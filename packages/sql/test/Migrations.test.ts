@@ -15,7 +15,15 @@ const tables = Effect.flatMap(SqlClient.SqlClient, (sql) =>
     (rows) => rows.map((row) => row.name)
   ))
 
-const ours = ["cqrs_inbox", "cqrs_lease", "cqrs_migrations", "cqrs_outbox", "cqrs_relay", "cqrs_settings"]
+const ours = [
+  "cqrs_inbox",
+  "cqrs_inbox_start",
+  "cqrs_lease",
+  "cqrs_migrations",
+  "cqrs_outbox",
+  "cqrs_relay",
+  "cqrs_settings"
+]
 
 /** The error of building the layer on the client at hand. */
 const refusal = (options?: SqlStorage.Options) => Effect.flip(Effect.scoped(Layer.build(SqlStorage.layer(options))))
@@ -87,12 +95,14 @@ describe("Migrations", () => {
       yield* Migrations.run({ prefix: "B" })
       assert.deepStrictEqual(yield* tables, [
         "Binbox",
+        "Binbox_start",
         "Blease",
         "Bmigrations",
         "Boutbox",
         "Brelay",
         "Bsettings",
         "a_inbox",
+        "a_inbox_start",
         "a_lease",
         "a_migrations",
         "a_outbox",
@@ -163,7 +173,7 @@ describe("the check at the start", () => {
       yield* opens()
     }).pipe(Effect.provide(layerInMemory)))
 
-  for (const table of ["cqrs_outbox", "cqrs_inbox", "cqrs_settings", "cqrs_relay", "cqrs_lease"]) {
+  for (const table of ["cqrs_outbox", "cqrs_inbox", "cqrs_inbox_start", "cqrs_settings", "cqrs_relay", "cqrs_lease"]) {
     it.scopedLive(`names ${table} when it is missing`, () =>
       Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient

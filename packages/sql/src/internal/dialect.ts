@@ -128,6 +128,27 @@ export interface Dialect {
     readonly register: (names: Names, key: InboxKey) => Query
     /** An error that says the key is there already, where that is an error. */
     readonly isDuplicate: (error: SqlError) => boolean
+    /** A row if a handler has started with the message. */
+    readonly isStarted: (names: Names, message: Omit<InboxKey, "handler">) => Query
+    /**
+     * Notes a start. What the last one left behind is a death if that one was alone and of another incarnation.
+     */
+    readonly start: (names: Names, key: InboxKey, start: {
+      readonly incarnation: string
+      readonly isAlone: boolean
+    }) => Query
+    /** The deaths before it, from what `start` answered. */
+    readonly deaths: (raw: unknown) => number
+    readonly forget: (names: Names, key: InboxKey) => Query
+    /** Removes the oldest rows that are older than so many microseconds, at most `limit` of each table. */
+    readonly purge: (options: {
+      readonly names: Names
+      readonly retentionMicros: number
+      readonly limit: number
+      readonly query: (query: Query) => Effect.Effect<ReadonlyArray<object>, StorageError>
+      /** Answers how many rows it wrote. */
+      readonly write: (query: Query) => Effect.Effect<number, StorageError>
+    }) => Effect.Effect<number, StorageError>
   }
   /** How many rows a raw result, or what a text statement answered, says were written. */
   readonly affected: (raw: unknown) => number
@@ -258,6 +279,7 @@ interface FlushFailure {
 export interface Names {
   readonly outbox: string
   readonly inbox: string
+  readonly inboxStart: string
   readonly settings: string
   readonly relay: string
   readonly lease: string
@@ -292,6 +314,7 @@ export const namesOf = (prefix: string): Effect.Effect<Names, StorageError> =>
     ? Effect.succeed({
       outbox: `${prefix}outbox`,
       inbox: `${prefix}inbox`,
+      inboxStart: `${prefix}inbox_start`,
       settings: `${prefix}settings`,
       relay: `${prefix}relay`,
       lease: `${prefix}lease`,

@@ -63,6 +63,7 @@ export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.E
     yield* check([
       names.outbox,
       names.inbox,
+      names.inboxStart,
       names.settings,
       names.relay,
       names.lease,

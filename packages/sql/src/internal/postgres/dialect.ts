@@ -44,5 +44,5 @@ name text not null
   affected: (raw) => (raw as { readonly rowCount: number | null }).rowCount ?? 0,
   isMissingTable: (error) => ["42P01", "42703"].includes(codeOf(error)),
   isDenied: (error) => ["42501", "28000", "28P01", "3D000"].includes(codeOf(error)),
-  isTooLong: (error) => ["22001", "22021", "22P05"].includes(codeOf(error))
+  isTooLong: (error) => ["22001", "22021", "22P05", "54000"].includes(codeOf(error))
 }
