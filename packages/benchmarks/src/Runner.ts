@@ -35,9 +35,8 @@ export const measure = (
     }
     const { quick, status } = yield* Run
     const counted = options.rounds ?? measurement.rounds[quick ? "quick" : "full"]
-    const asked = [
-      ...new Set(rows.flatMap(({ subject, twin }) => [subject, ...(twin === undefined ? [] : [twin])]).map(contenderOf))
-    ]
+    const sources = rows.flatMap(({ subject, twin }) => twin === undefined ? [subject] : [subject, twin])
+    const asked = [...new Set(sources.map(({ contender }) => contender))]
     const found = new Map<string, Array<Figures>>(asked.map((name) => [name, []]))
 
     const round = (number: number, contenders: Readonly<Record<string, Effect.Effect<Figures, unknown, Run>>>) =>
@@ -51,6 +50,10 @@ export const measure = (
             return yield* Effect.dieMessage(`${measurement.name} has no contender ${name}`)
           }
           const figures = yield* contender
+          const missing = sources.filter(({ contender, figure }) => contender === name && !(figure in figures))
+          if (missing.length > 0) {
+            return yield* Effect.dieMessage(`${measurement.name}: ${name} has found no ${missing[0]!.figure}`)
+          }
           yield* status(`${measurement.name}: ${label}, ${name}: ${said(figures)}`)
           if (number > 0) found.get(name)!.push(figures)
         }), { discard: true })
@@ -58,15 +61,14 @@ export const measure = (
     const exit = yield* Effect.exit(Effect.scoped(Effect.gen(function*() {
       yield* status(`${measurement.name}: prepares`)
       const contenders = yield* measurement.contenders
-      yield* Effect.forEach(
-        Array.from({ length: counted + 1 }, (_, number) => number),
-        (number) => round(number, contenders),
-        { discard: true }
-      )
+      for (let number = measurement.warmUp === false ? 1 : 0; number <= counted; number++) {
+        yield* round(number, contenders)
+      }
     })))
     if (Exit.isFailure(exit)) {
       if (Cause.isInterrupted(exit.cause)) return yield* Effect.interrupt
       const reason = sentence(Cause.squash(exit.cause))
+      yield* status(`${measurement.name}: failed: ${reason}`)
       return rows.map((row): Result => ({ row, verdict: "failed", reason }))
     }
     return rows.map((row) => resultOf(row, found))
@@ -88,13 +90,11 @@ export const sentence = (failure: unknown): string => {
 // internal
 // -------------------------------------------------------------------------------------
 
-const contenderOf = ({ contender }: Source): string => contender
-
 const said = (figures: Figures): string =>
   Object.entries(figures).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`).join(", ")
 
 const resultOf = (row: Row, found: ReadonlyMap<string, ReadonlyArray<Figures>>): Result => {
-  const values = (source: Source) => found.get(source.contender)!.map((figures) => figures[source.figure] ?? NaN)
+  const values = (source: Source) => found.get(source.contender)!.map((figures) => figures[source.figure]!)
   const mine = values(row.subject)
   const subject = summary(mine)
   if (row.twin === undefined) return { row, subject, verdict: verdictOf(subject.median, row.target) }

@@ -40,8 +40,10 @@ export interface Measurement {
   /** The environment variables without which its rows are skipped. */
   readonly needs: ReadonlyArray<string>
   readonly rows: ReadonlyArray<Row>
-  /** Rounds that count, in a full run and in a quick one. One more is run before them, to warm up. */
+  /** Rounds that count, in a full run and in a quick one. */
   readonly rounds: { readonly full: number; readonly quick: number }
+  /** Whether a round that does not count is run before them. Default: true. */
+  readonly warmUp?: boolean | undefined
   /** Brings up what the contenders need. In its scope each of the asked ones is run once a round. */
   readonly contenders: Effect.Effect<Readonly<Record<string, Round>>, unknown, Run | Scope.Scope>
 }

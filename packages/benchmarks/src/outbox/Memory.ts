@@ -13,6 +13,7 @@ export const memory = (server: Server): Measurement => ({
   name: `memory ${server.title}`,
   needs: [server.variable],
   rounds: { full: 1, quick: 1 },
+  warmUp: false,
   rows: [{
     id: `memory/${server.id}`,
     title: "growth of resident memory while 1,000,000 rows are drained",
