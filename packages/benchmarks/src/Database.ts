@@ -48,7 +48,7 @@ export interface Database {
   readonly url: Redacted.Redacted
 }
 
-export const mariadb: Server = {
+const mariadb: Server = {
   id: "mariadb",
   title: "MariaDB",
   variable: "EFFECT_CQRS_MARIADB_URL",

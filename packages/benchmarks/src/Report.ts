@@ -64,7 +64,7 @@ const table = (results: ReadonlyArray<Result>): string => {
 }
 
 const targetOf = (target: Target | undefined): string =>
-  target === undefined ? "" : "atLeast" in target ? `>= ${target.atLeast}` : `<= ${target.atMost}`
+  target === undefined ? "" : "atLeast" in target ? `>= ${short(target.atLeast)}` : `<= ${short(target.atMost)}`
 
 const figure = ({ high, low, median }: Summary): string => `${short(median)} (${short(low)}..${short(high)})`
 

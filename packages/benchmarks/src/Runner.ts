@@ -8,7 +8,7 @@ import { Run } from "./Run.ts"
 import { type Summary, summary } from "./Statistics.ts"
 import type { Figures, Measurement, Row, Source, Target } from "./Suite.ts"
 
-export type Verdict = "pass" | "miss" | "reported" | "skipped" | "failed"
+type Verdict = "pass" | "miss" | "reported" | "skipped" | "failed"
 
 export interface Result {
   readonly row: Row

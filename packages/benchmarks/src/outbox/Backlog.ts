@@ -30,8 +30,9 @@ export const make = (
   Effect.gen(function*() {
     const sql = yield* SqlClient
     const { status } = yield* Run
-    const keys = Math.min(options.keys, options.count)
-    const versions = Math.max(1, Math.floor(options.count / keys))
+    // with few of a key, nobody would notice that their order is wrong
+    const keys = Math.max(1, Math.min(options.keys, Math.floor(options.count / 20)))
+    const versions = Math.floor(options.count / keys)
     const count = keys * versions
     yield* clear(server)
     for (let at = 0; at < count; at += perTransaction) {

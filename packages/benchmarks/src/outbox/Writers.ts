@@ -20,7 +20,7 @@ export const writers = (server: Server): Measurement => ({
   rows: [
     {
       id: `writers/${server.id}`,
-      title: "16 writers beside a relay, against none",
+      title: "16 writers beside a relay in another process, against none",
       unit: "tx/s",
       subject: { contender: "with a relay", figure: "rate" },
       twin: { contender: "without", figure: "rate" },

@@ -18,10 +18,14 @@ import * as Scope from "effect/Scope"
 import * as Database from "../Database.ts"
 import * as Ledger from "../outbox/Ledger.ts"
 import * as Program from "../outbox/Program.ts"
-import { type Answer, environment, type Request } from "../outbox/RelayProcess.ts"
+import { type Answer, environment, RelayProcessError, type Request } from "../outbox/RelayProcess.ts"
 import { sentence } from "../Runner.ts"
 
 const mebibyte = 2 ** 20
+
+const pollMillis = 20
+
+const patienceMillis = 20_000
 
 const resident = () => process.memoryUsage.rss() / mebibyte
 
@@ -59,6 +63,23 @@ const start = (request: Extract<Request, { readonly _tag: "Start" }>) =>
     }
   })
 
+/** Waits for so many, as long as any come. */
+const reach = (ledger: Ledger.Ledger, published: number) =>
+  Effect.gen(function*() {
+    let before = -1
+    let idle = 0
+    while (ledger.taken() < published) {
+      idle = ledger.taken() === before ? idle + 1 : 0
+      if (idle * pollMillis > patienceMillis) {
+        return yield* new RelayProcessError({
+          message: `${ledger.taken()} events came of ${published}, and then no more`
+        })
+      }
+      before = ledger.taken()
+      yield* Effect.sleep(pollMillis)
+    }
+  })
+
 const program = Effect.gen(function*() {
   const requests = yield* Queue.unbounded<Request>()
   process.on("message", (request: Request) => Queue.unsafeOffer(requests, request))
@@ -77,15 +98,7 @@ const program = Effect.gen(function*() {
         running = false
       } else if (request._tag === "Await") {
         const behind = Math.max(0, request.published - relay.ledger.taken())
-        yield* Effect.repeat(Effect.sync(relay.ledger.taken), {
-          until: (taken) => taken >= request.published,
-          schedule: Schedule.spaced("20 millis")
-        }).pipe(
-          Effect.timeoutFail({
-            duration: "2 minutes",
-            onTimeout: () => new Error(`${relay.ledger.taken()} events came of ${request.published} in two minutes`)
-          })
-        )
+        yield* reach(relay.ledger, request.published)
         yield* answer({ _tag: "Reached", behind })
       }
     }
