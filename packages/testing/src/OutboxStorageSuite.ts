@@ -6,9 +6,9 @@
 import * as Event from "@effect-cqrs/core/Event"
 import type { Message } from "@effect-cqrs/core/Message"
 import * as Outbox from "@effect-cqrs/core/Outbox"
-import { bucketOf, type Entry, OutboxStorage, Settlement } from "@effect-cqrs/core/OutboxStorage"
+import { bucketOf, type Entry, OutboxStorage, type Outgoing, Settlement } from "@effect-cqrs/core/OutboxStorage"
 import * as Transaction from "@effect-cqrs/core/Transaction"
-import type { Transactor } from "@effect-cqrs/core/Transactor"
+import { type Isolation, Transactor } from "@effect-cqrs/core/Transactor"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as assert from "node:assert"
 import { assertOrder, casesOf, eventually } from "./internal/cases.ts"
@@ -249,146 +250,210 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
       )
     })
 
-    facts.describe("what is stored comes back", () => {
-      it(
-        "every attribute of a message, and those it does not have",
-        Effect.gen(function*() {
-          const full = messageOf({
-            id: "0190a0b0-0000-7000-8000-000000000001",
-            name: "room_closed",
-            kind: "ecst",
-            version: 7,
-            topic: "rooms",
-            key: "blue",
-            source: "/rooms?a=b#c",
-            time: 1_700_000_000_123,
-            correlationId: "correlation",
-            causationId: "causation",
-            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            contentType: "application/json; charset=utf-8",
-            contentEncoding: "gzip",
-            headers: { tenant: "acme", empty: "" }
-          })
-          const bare = messageOf({ key: undefined, source: "", time: 0 })
-          const empty = messageOf({ key: "" })
-          yield* append([full, bare, empty])
-          const [first, second, third] = yield* read()
-          // the empty key is a key
-          assertMessage(third!.message, { ...empty, sequence: third!.sequence })
-          assertMessage(first!.message, { ...full, sequence: first!.sequence })
-          assertMessage(second!.message, { ...bare, sequence: second!.sequence })
-        })
-      )
+    facts.describe("key locks", () => {
+      for (const isolation of [undefined, "ReadCommitted", "RepeatableRead"] as const) {
+        cases.itWith(
+          facts.concurrentWriters,
+          `a transaction that asks for a key's lock waits for another's end, and no other does: ${
+            isolation ?? "default"
+          }`,
+          (id) =>
+            Effect.gen(function*() {
+              const [first, second] = [messageOf({ keyLock: true }), messageOf({ keyLock: true })]
+              const placed = yield* Deferred.make<void>()
+              const go = yield* Deferred.make<void>()
+              const one = yield* Effect.fork(Transaction.run(
+                Effect.flatMap(OutboxStorage, (storage) => storage.append([first])).pipe(
+                  Effect.zipRight(Deferred.succeed(placed, undefined)),
+                  Effect.zipRight(Deferred.await(go))
+                ),
+                { isolation }
+              ))
+              yield* Deferred.await(placed)
+              const two = yield* Effect.fork(commit([second], isolation))
+              // these pass it while it waits: of other keys or topics, without a key, and without the wish
+              const others = Array.from({ length: 5 }, (_, n) => [
+                messageOf({ keyLock: true, key: `other ${n}` }),
+                messageOf({ keyLock: true, topic: `other ${n}` }),
+                messageOf({ keyLock: true, key: undefined }),
+                messageOf()
+              ]).flat()
+              for (const other of others) yield* commit([other], isolation)
+              assert.deepStrictEqual(yield* Fiber.poll(two), Option.none(), "the second has not waited")
+              yield* Deferred.succeed(go, undefined)
+              yield* Fiber.join(one)
+              yield* Fiber.join(two)
+              const locked = (yield* read()).map((entry) => entry.message.id).filter((one) =>
+                one === first.id || one === second.id
+              )
+              assertOrder("entries", locked, [first.id, second.id])
+            }).pipe(Effect.provide(facts.layer(id)))
+        )
+      }
 
       it(
-        "text of any script in every field, four-byte characters among them",
+        "transactions that ask for several, each in another order, do not wait for each other forever",
         Effect.gen(function*() {
-          const stored = texts.map((text) =>
-            messageOf({
-              name: text,
-              topic: text,
-              key: text,
-              source: text,
-              correlationId: text,
-              causationId: text,
-              traceparent: text,
-              contentType: text,
-              contentEncoding: text,
-              headers: { [text]: text, plain: text }
-            })
+          const keys = ["a", "b", "c", "d"]
+          yield* Effect.forEach(
+            Array.from({ length: 40 }, (_, n) => n),
+            (n) =>
+              commit([...keys.slice(n % 4), ...keys.slice(0, n % 4)].map((key) => messageOf({ key, keyLock: true }))),
+            { concurrency: 8, discard: true }
           )
-          yield* append(stored)
-          const entries = yield* read()
-          assertOrder("entries", ids(entries), idsOf(stored))
-          for (const [n, entry] of entries.entries()) {
-            assert.strictEqual(entry.malformed, undefined)
-            assertMessage(entry.message, { ...stored[n]!, sequence: entry.sequence })
-          }
-          yield* settle(entries.map((entry) => dead(entry, "halt", texts.join())))
-          assert.deepStrictEqual((yield* deadLetters()).map((one) => one.reason), texts.map(() => texts.join()))
-          for (const text of texts) {
-            const found = yield* deadLetters({ topic: text })
-            assert.deepStrictEqual(found.map((one) => one.message.topic), [text])
-          }
+          assert.strictEqual((yield* statistics).pending, 160)
         })
       )
-
-      it(
-        "headers of any name",
-        Effect.gen(function*() {
-          const headers = {
-            "": "empty name",
-            constructor: "c",
-            ["__proto__"]: "p",
-            "quote\"and\\backslash": "\"\\",
-            "line\nbreak": "a\r\nb\tc",
-            number: "1"
-          }
-          yield* append([messageOf({ headers })])
-          const [entry] = yield* read()
-          assert.deepStrictEqual(Object.entries(entry!.message.headers).sort(), Object.entries(headers).sort())
-        })
-      )
-
-      it(
-        "payloads of any bytes and sizes",
-        Effect.gen(function*() {
-          const all = Uint8Array.from({ length: 256 }, (_, n) => n)
-          const stored = [
-            new Uint8Array(0),
-            all,
-            Uint8Array.from(all).reverse(),
-            Uint8Array.of(0),
-            new TextEncoder().encode("'; drop table outbox; -- \u{1F600}"),
-            // a view into a larger buffer is its own bytes, and no others
-            all.subarray(10, 20),
-            Uint8Array.from({ length: facts.largestPayload }, (_, n) => (n * 31 + (n >> 8)) & 255)
-          ].map((payload) => messageOf({ payload }))
-          yield* append(stored)
-          const entries = yield* read()
-          assertOrder("entries", ids(entries), idsOf(stored))
-          for (const [n, entry] of entries.entries()) {
-            assertMessage(entry.message, { ...stored[n]!, sequence: entry.sequence })
-          }
-        })
-      )
-
-      cases.itWith(facts.reopen, "after a restart, with all that was decided", (id, reopen) =>
-        Effect.gen(function*() {
-          const layer = yield* reopen(id)
-          const stored = Array.from({ length: 6 }, (_, n) => messageOf({ key: `key ${n}` }))
-          const before = yield* Effect.gen(function*() {
-            yield* append(stored)
-            const entries = yield* read()
-            yield* settle([
-              delivered(entries[0]!),
-              deferred(entries[1]!, "1 hour", { attempts: 3 }),
-              dead(entries[2]!, "halt", "broken", 4),
-              dead(entries[3]!, "skip", "worse")
-            ])
-            return entries
-          }).pipe(Effect.provide(Layer.fresh(layer)))
-          yield* Effect.gen(function*() {
-            assertOrder("entries", ids(yield* read()), idsOf(stored.slice(4)))
-            assert.deepStrictEqual(
-              (yield* read()).map((entry) => entry.bucket),
-              before.slice(4).map((one) => one.bucket)
-            )
-            assert.deepStrictEqual(
-              (yield* deadLetters()).map((one) => [one.message.id, one.reason, one.policy, one.attempts]),
-              [[stored[2]!.id, "broken", "halt", 4], [stored[3]!.id, "worse", "skip", 1]]
-            )
-            const { dead, pending } = yield* statistics
-            assert.deepStrictEqual({ dead, pending }, { dead: 2, pending: 3 })
-            // a place is never given out twice
-            const another = messageOf()
-            yield* append([another])
-            const last = (yield* read()).at(-1)!
-            assert.strictEqual(last.message.id, another.id)
-            assert.ok(last.sequence > before.at(-1)!.sequence)
-          }).pipe(Effect.provide(Layer.fresh(layer)))
-        }))
     })
+
+    for (const [how, store] of ways) {
+      facts.describe(`what a transaction stores ${how} comes back`, () => {
+        it(
+          "every attribute of a message, and those it does not have",
+          Effect.gen(function*() {
+            const full = messageOf({
+              id: "0190a0b0-0000-7000-8000-000000000001",
+              name: "room_closed",
+              kind: "ecst",
+              version: 7,
+              topic: "rooms",
+              key: "blue",
+              source: "/rooms?a=b#c",
+              time: 1_700_000_000_123,
+              correlationId: "correlation",
+              causationId: "causation",
+              traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+              contentType: "application/json; charset=utf-8",
+              contentEncoding: "gzip",
+              headers: { tenant: "acme", empty: "" }
+            })
+            const bare = messageOf({ key: undefined, source: "", time: 0 })
+            const empty = messageOf({ key: "" })
+            yield* store([full, bare, empty])
+            const [first, second, third] = yield* read()
+            // the empty key is a key
+            assertMessage(third!.message, { ...empty, sequence: third!.sequence })
+            assertMessage(first!.message, { ...full, sequence: first!.sequence })
+            assertMessage(second!.message, { ...bare, sequence: second!.sequence })
+          })
+        )
+
+        it(
+          "text of any script in every field, four-byte characters among them",
+          Effect.gen(function*() {
+            const stored = texts.map((text) =>
+              messageOf({
+                name: text,
+                topic: text,
+                key: text,
+                source: text,
+                correlationId: text,
+                causationId: text,
+                traceparent: text,
+                contentType: text,
+                contentEncoding: text,
+                headers: { [text]: text, plain: text }
+              })
+            )
+            yield* store(stored)
+            const entries = yield* read()
+            assertOrder("entries", ids(entries), idsOf(stored))
+            for (const [n, entry] of entries.entries()) {
+              assert.strictEqual(entry.malformed, undefined)
+              assertMessage(entry.message, { ...stored[n]!, sequence: entry.sequence })
+            }
+            yield* settle(entries.map((entry) => dead(entry, "halt", texts.join())))
+            assert.deepStrictEqual((yield* deadLetters()).map((one) => one.reason), texts.map(() => texts.join()))
+            for (const text of texts) {
+              const found = yield* deadLetters({ topic: text })
+              assert.deepStrictEqual(found.map((one) => one.message.topic), [text])
+            }
+          })
+        )
+
+        it(
+          "headers of any name",
+          Effect.gen(function*() {
+            const headers = {
+              "": "empty name",
+              constructor: "c",
+              ["__proto__"]: "p",
+              "quote\"and\\backslash": "\"\\",
+              "line\nbreak": "a\r\nb\tc",
+              number: "1"
+            }
+            yield* store([messageOf({ headers })])
+            const [entry] = yield* read()
+            assert.deepStrictEqual(Object.entries(entry!.message.headers).sort(), Object.entries(headers).sort())
+          })
+        )
+
+        it(
+          "payloads of any bytes and sizes",
+          Effect.gen(function*() {
+            const all = Uint8Array.from({ length: 256 }, (_, n) => n)
+            const stored = [
+              new Uint8Array(0),
+              all,
+              Uint8Array.from(all).reverse(),
+              Uint8Array.of(0),
+              new TextEncoder().encode("'; drop table outbox; -- \u{1F600}"),
+              // a view into a larger buffer is its own bytes, and no others
+              all.subarray(10, 20),
+              Uint8Array.from({ length: facts.largestPayload }, (_, n) => (n * 31 + (n >> 8)) & 255)
+            ].map((payload) => messageOf({ payload }))
+            // the largest by itself: how it goes may depend on the size of all
+            yield* store(stored.slice(0, -1))
+            yield* store(stored.slice(-1))
+            const entries = yield* read()
+            assertOrder("entries", ids(entries), idsOf(stored))
+            for (const [n, entry] of entries.entries()) {
+              assertMessage(entry.message, { ...stored[n]!, sequence: entry.sequence })
+            }
+          })
+        )
+
+        cases.itWith(
+          facts.reopen,
+          "after a restart, with all that was decided",
+          (id, reopen) =>
+            Effect.gen(function*() {
+              const layer = yield* reopen(id)
+              const stored = Array.from({ length: 6 }, (_, n) => messageOf({ key: `key ${n}` }))
+              const before = yield* Effect.gen(function*() {
+                yield* store(stored)
+                const entries = yield* read()
+                yield* settle([
+                  delivered(entries[0]!),
+                  deferred(entries[1]!, "1 hour", { attempts: 3 }),
+                  dead(entries[2]!, "halt", "broken", 4),
+                  dead(entries[3]!, "skip", "worse")
+                ])
+                return entries
+              }).pipe(Effect.provide(Layer.fresh(layer)))
+              yield* Effect.gen(function*() {
+                assertOrder("entries", ids(yield* read()), idsOf(stored.slice(4)))
+                assert.deepStrictEqual(
+                  (yield* read()).map((entry) => entry.bucket),
+                  before.slice(4).map((one) => one.bucket)
+                )
+                assert.deepStrictEqual(
+                  (yield* deadLetters()).map((one) => [one.message.id, one.reason, one.policy, one.attempts]),
+                  [[stored[2]!.id, "broken", "halt", 4], [stored[3]!.id, "worse", "skip", 1]]
+                )
+                const { dead, pending } = yield* statistics
+                assert.deepStrictEqual({ dead, pending }, { dead: 2, pending: 3 })
+                // a place is never given out twice
+                const another = messageOf()
+                yield* store([another])
+                const last = (yield* read()).at(-1)!
+                assert.strictEqual(last.message.id, another.id)
+                assert.ok(last.sequence > before.at(-1)!.sequence)
+              }).pipe(Effect.provide(Layer.fresh(layer)))
+            })
+        )
+      })
+    }
 
     facts.describe("settle", () => {
       it(
@@ -834,8 +899,17 @@ class Announced extends Event.notification<Announced>()("outbox_suite_announced"
 /** Adds an event to the open transaction, and answers with its message's id. */
 const announce = (_what: string) => Outbox.add(new Announced())
 
-const append = (messages: ReadonlyArray<Message>) =>
+const append = (messages: ReadonlyArray<Outgoing>) =>
   Effect.flatMap(OutboxStorage, (storage) => Transaction.run(storage.append(messages)))
+
+/** As the events of `Outbox.add` are stored. */
+const commit = (messages: ReadonlyArray<Outgoing>, isolation?: Isolation) =>
+  Effect.scoped(
+    Effect.flatMap(Transactor, (transactor) =>
+      Effect.flatMap(transactor.begin({ isolation }), (session) => session.commit(messages)))
+  )
+
+const ways = [["as it commits", commit], ["beforehand", append]] as const
 
 const read = (
   options?: {
