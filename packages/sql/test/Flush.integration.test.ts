@@ -59,10 +59,10 @@ const commit = (messages: ReadonlyArray<OutboxStorage.Outgoing>) =>
 
 const entries = Effect.flatMap(OutboxStorage.OutboxStorage, (storage) =>
   storage.read({
-    buckets: Array.from({ length: storage.buckets }, (_, bucket) => bucket),
+    from: Array.from({ length: storage.buckets }, (_, bucket) => ({ bucket })),
     limit: 100_000,
     maxBytes: Number.MAX_SAFE_INTEGER,
-    except: []
+    exceptTopics: []
   }))
 
 const textOf = ({ payload }: Message.Message): string => JSON.parse(new TextDecoder().decode(payload)).text
