@@ -16,14 +16,15 @@ import * as Schedule from "effect/Schedule"
 import { Broker, BrokerError, type Delivery } from "./Broker.ts"
 import type * as Event from "./Event.ts"
 import * as EventMediator from "./EventMediator.ts"
-import * as Inbox from "./Inbox.ts"
+import { InboxError, type InboxStorage } from "./Inbox.ts"
+import { type Attempts, plain, throughInbox } from "./internal/attempts.ts"
 import { forkGracefully } from "./internal/graceful.ts"
 import { backoffAfter, delayAfter, outage } from "./internal/scheduleDelay.ts"
 import type { Message } from "./Message.ts"
 import { StorageError } from "./OutboxStorage.ts"
 import type * as Subscribers from "./Subscribers.ts"
 import { TransactionError } from "./Transaction.ts"
-import { Transactor } from "./Transactor.ts"
+import type { Transactor } from "./Transactor.ts"
 
 /**
  * @since 0.1.0
@@ -47,6 +48,11 @@ export interface Options<
   readonly retry?: Schedule.Schedule<unknown, unknown> | undefined
   /** Handles each message once per handler, in a transaction (see `Inbox`). Default `false`. */
   readonly inbox?: UsesInbox | undefined
+  /**
+   * With the inbox: after how many deaths of the process in a row, with it alone in flight, a message is a dead letter.
+   * Default 5.
+   */
+  readonly deaths?: number | undefined
   /** What to do with messages whose event is not among `events`. Default `deadLetter`. */
   readonly unknown?: "deadLetter" | "ignore" | undefined
   /** Where dead letters go. Default: the group's name and `.dead-letters`. */
@@ -75,11 +81,19 @@ export const deadLetterHeaders = {
  * topic with its id, headers and payload intact and the reason beside them. It is never dropped: while the dead letter
  * topic cannot be reached the message is held. Messages that cannot be decoded are dead letters at once.
  *
- * While the database of a handler or of the inbox cannot be reached (a `TransactionError` or `StorageError` that says
- * `Unavailable`) the message is held, however long it takes: this counts as no attempt.
+ * While the database of a handler or of the inbox cannot be reached, or lacks its tables (a `TransactionError` or
+ * `StorageError` that says `Unavailable`, or a `StorageError` that says `Schema`), the message is held, however long it
+ * takes: this counts as no attempt.
  *
  * Without the inbox a handler may run again for a message it has handled: after a crash, a rebalance, or when another
  * handler of the message failed.
+ *
+ * **A message that kills the process** comes again when the process does, and kills it again. With the inbox such deaths
+ * are counted: a message that was handed out before, and the first 32 of each start (4 for each place of `concurrency`
+ * if that is more), have their start committed before a handler runs, which costs one more commit. One that was in flight
+ * at a death is then handled with no other message of the consumers that share its inbox beside it, and is a dead letter
+ * after so many deaths as `deaths` says; any outcome clears it, and so does the dead letter. Without the inbox nothing is
+ * counted: the process goes on dying until somebody takes the message away.
  *
  * When the layer's scope closes no message is taken any more; handlers that run may finish within the grace period, and
  * the messages of those that do not are handed out again.
@@ -97,7 +111,7 @@ export const layer = <
   BrokerError,
   | Broker
   | Subscribers.Of<InstanceType<Evs[number]>>
-  | (UsesInbox extends true ? Transactor | Inbox.InboxStorage : never)
+  | (UsesInbox extends true ? Transactor | InboxStorage : never)
 > =>
   unsafeCoerce(Layer.scopedDiscard(Effect.gen(function*() {
     const concurrency = options.concurrency ?? 1
@@ -107,11 +121,20 @@ export const layer = <
         message: `The concurrency of the consumer ${options.group} is ${concurrency}: it must be a whole number above 0`
       })
     }
+    const deaths = options.deaths ?? 5
+    if (!(Number.isSafeInteger(deaths) && deaths > 0)) {
+      return yield* new BrokerError({
+        reason: "Configuration",
+        message: `The consumer ${options.group} allows ${deaths} deaths: it must be a whole number above 0`
+      })
+    }
     const broker = yield* Broker
     const mediator = yield* EventMediator.make(options.events)
     const source = yield* broker.consume({ topics: mediator.topics, group: options.group })
-    const around = options.inbox === true ? yield* once(options.group) : undefined
-    const handle = handling(options, broker, mediator, around)
+    const attemptsOf = options.inbox === true
+      ? yield* throughInbox({ consumer: options.group, concurrency, deaths })
+      : () => plain
+    const handle = handling(options, broker, mediator)
     let stopped = false
     const loop = (stopping: Effect.Effect<void>): Effect.Effect<void> => {
       const next = Effect.scoped(Effect.flatMap(
@@ -119,7 +142,7 @@ export const layer = <
         Option.match({
           // a failure: a message that was taken in this very moment is handed out again
           onNone: () => Effect.fail(stop),
-          onSome: ({ message }) => handle(message)
+          onSome: (delivery) => handle(delivery.message, attemptsOf(delivery))
         })
       ))
       const persistent = Effect.sandbox(next).pipe(
@@ -154,28 +177,12 @@ const stop = Symbol("stop")
 
 const isStop = (cause: Cause.Cause<unknown>): boolean => Option.contains(Cause.failureOption(cause), stop)
 
-type Around = (message: Message) => (options: {
-  readonly handler: string
-  readonly effect: Effect.Effect<unknown, unknown>
-}) => Effect.Effect<unknown, unknown>
-
 const defaultRetry = Schedule.intersect(Schedule.exponential("100 millis"), Schedule.recurs(5))
-
-const once = (consumer: string): Effect.Effect<Around, never, Transactor | Inbox.InboxStorage> =>
-  Effect.map(
-    Effect.all({ transactor: Transactor, storage: Inbox.InboxStorage }),
-    ({ storage, transactor }): Around => (message) => ({ effect, handler }) =>
-      Inbox.process({ consumer, handler, source: message.source, messageId: message.id }, effect).pipe(
-        Effect.provideService(Transactor, transactor),
-        Effect.provideService(Inbox.InboxStorage, storage)
-      )
-  )
 
 const handling = (
   options: Options<any, any>,
   broker: Context.Tag.Service<Broker>,
-  mediator: EventMediator.EventMediator,
-  around: Around | undefined
+  mediator: EventMediator.EventMediator
 ) => {
   const retry = options.retry ?? defaultRetry
   const topic = options.deadLetterTopic ?? `${options.group}.dead-letters`
@@ -196,17 +203,25 @@ const handling = (
       }))
     )
 
-  return (message: Message): Effect.Effect<void> =>
+  return (message: Message, { acquit, attempt }: Attempts): Effect.Effect<void> =>
     Effect.gen(function*() {
       let only: ReadonlySet<string> | undefined
       let attempts = 0
       let outages = 0
+      let suspected: ReadonlyArray<Failed> = []
+      const buryAs = (failed: ReadonlyArray<Failed>) =>
+        Effect.zipRight(
+          bury(message, failed.map(reasonOf).join("; "), attempts),
+          acquit(suspected.map(({ handler }) => handler))
+        )
       while (true) {
-        const handled = yield* mediator.dispatch(message, { only, around: around?.(message) })
-        const failed = handled.flatMap(({ exit, handler }) =>
+        const handled = yield* attempt((around) => mediator.dispatch(message, { only, around }))
+        const failures = handled.flatMap(({ exit, handler }): ReadonlyArray<Failed> =>
           Exit.isFailure(exit) ? [{ handler, cause: exit.cause }] : []
         )
-        if (failed.length === 0) return
+        suspected = [...suspected, ...failures.filter(isSuspected)]
+        const failed = failures.filter((one) => !isSuspected(one))
+        if (failed.length === 0) return suspected.length === 0 ? undefined : yield* buryAs(suspected)
         only = new Set(failed.map(({ handler }) => handler))
         yield* Effect.logWarning(
           `Handlers of ${message.name} failed: ${[...only].join(", ")}`,
@@ -219,13 +234,7 @@ const handling = (
         }
         attempts += 1
         const delay = yield* delayAfter(retry, attempts, failed[0]!.cause)
-        if (Option.isNone(delay)) {
-          return yield* bury(
-            message,
-            failed.map(({ cause, handler }) => `${handler}: ${nameOf(cause)}`).join("; "),
-            attempts
-          )
-        }
+        if (Option.isNone(delay)) return yield* buryAs([...failed, ...suspected])
         yield* Effect.sleep(delay.value)
       }
     }).pipe(
@@ -235,13 +244,27 @@ const handling = (
     )
 }
 
-/** The database could not be reached: no fault of the message, nor of its handler. */
+interface Failed {
+  readonly handler: string
+  readonly cause: Cause.Cause<unknown>
+}
+
+const isSuspected = ({ cause }: Failed): boolean =>
+  Option.exists(Cause.failureOption(cause), (error) => error instanceof InboxError)
+
+/** The sentence of a suspicion is the library's own. */
+const reasonOf = (failed: Failed): string =>
+  `${failed.handler}: ${
+    isSuspected(failed) ? (Cause.squash(failed.cause) as InboxError).message : nameOf(failed.cause)
+  }`
+
+/** The database could not be reached, or lacks a table: no fault of the message, nor of its handler. */
 const isOutage = (cause: Cause.Cause<unknown>): boolean =>
   Chunk.some(
     Cause.failures(cause),
     (error) =>
       (error instanceof TransactionError && (error.reason === "Unavailable" || error.reason === "OutcomeUnknown")) ||
-      (error instanceof StorageError && error.reason === "Unavailable")
+      (error instanceof StorageError && (error.reason === "Unavailable" || error.reason === "Schema"))
   )
 
 const holdUntilPublished = (broker: Context.Tag.Service<Broker>, message: Message): Effect.Effect<void> => {

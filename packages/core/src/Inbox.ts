@@ -3,15 +3,24 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import { type OpenTransaction, transactionTag } from "./internal/transaction.ts"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { makeMemoryInbox } from "./internal/memoryInbox.ts"
+import { openOf } from "./internal/transaction.ts"
+import * as Metrics from "./Metrics.ts"
 import type { StorageError } from "./OutboxStorage.ts"
 import * as Transaction from "./Transaction.ts"
-import type { Transactor } from "./Transactor.ts"
-import * as Wake from "./Wake.ts"
+import { Transactor } from "./Transactor.ts"
 
 /**
  * What is remembered: that this handler of this consumer has handled this message of this source.
@@ -38,7 +47,64 @@ export type Processed<A> = Data.TaggedEnum<{
 }>
 
 /**
- * Remembers keys.
+ * - `Suspected`: the process died again and again while this handler had this message. It was not run, and nothing of
+ *   it is stored. {@link InboxStorage} `forget` gives it another chance.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InboxError extends Schema.TaggedError<InboxError>("@effect-cqrs/core/InboxError")("InboxError", {
+  reason: Schema.Literal("Suspected"),
+  message: Schema.String
+}) {}
+
+/**
+ * A start of a handler, noted before it runs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Start {
+  /**
+   * An id of this run of the program, never used again: a start that the same incarnation has left without an outcome is
+   * no death, for the process lives.
+   */
+  readonly incarnation: string
+  /** Whether nothing else is in flight that the death of the process could be due to. Only then it counts. */
+  readonly isAlone: boolean
+}
+
+/**
+ * Counts the deaths of the process. One more commit per call.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Careful extends Start {
+  /** After how many deaths in a row, with it alone in flight, an effect is not run any more. Default 5. */
+  readonly deaths?: number | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends Omit<Transaction.Options, "retry"> {
+  /**
+   * Repeats the transaction as a whole, as in {@link Transaction.Options}. Default: up to 5 times, within about a second.
+   * Of three transactions that register one key, of which the first is rolled back, MariaDB and MySQL make one a victim
+   * at every isolation level. `Schedule.stop` for none.
+   */
+  readonly retry?: Schedule.Schedule<unknown, unknown> | undefined
+  /** Counts deaths around this call (see {@link process}). */
+  readonly careful?: Careful | undefined
+}
+
+/**
+ * Remembers keys for as long as its retention says: that is the window in which duplicates are known. It has to be longer
+ * than the time after which the broker can still hand out a message again, or somebody can replay it.
+ *
+ * It also notes which handlers are at work, where it is asked to, so that deaths of the process can be counted.
  *
  * @since 0.1.0
  * @category tags
@@ -46,11 +112,37 @@ export type Processed<A> = Data.TaggedEnum<{
 export class InboxStorage extends Context.Tag("@effect-cqrs/core/Inbox/InboxStorage")<InboxStorage, {
   /**
    * Adds a key, inside the open transaction and as part of it; `false` if it is there already. A second transaction
-   * with the key waits for the first to end.
+   * with the key waits for the first to end. A key that the storage cannot hold, for it is too long or has a character
+   * that the database lacks, is a `StorageError` with the reason `Configuration`.
    */
   readonly register: (
     key: Key
   ) => Effect.Effect<boolean, StorageError | Transaction.TransactionError, Transaction.Transaction>
+
+  /** Whether a handler of this consumer has started with this message and no outcome of it is known. */
+  readonly isSuspect: (message: Omit<Key, "handler">) => Effect.Effect<boolean, StorageError>
+
+  /**
+   * Notes that a handler starts, by itself and at once: called outside of transactions. Answers how many starts before
+   * this one, in a row, were made alone, had no outcome, and were those of another incarnation: so many times the process
+   * has died.
+   */
+  readonly start: (key: Key, start: Start) => Effect.Effect<number, StorageError>
+
+  /** Forgets the starts of a key, inside the open transaction and as part of it: the handler has had an outcome. */
+  readonly finish: (
+    key: Key
+  ) => Effect.Effect<void, StorageError | Transaction.TransactionError, Transaction.Transaction>
+
+  /** Forgets the starts of a key, by itself and at once: called outside of transactions. */
+  readonly forget: (key: Key) => Effect.Effect<void, StorageError>
+
+  /**
+   * Deletes the oldest of the keys and starts that are older than the retention, at most `limit` of each; answers how many
+   * there were. By itself, in short transactions that hold up no `register` of another key. Several processes may call it
+   * at once.
+   */
+  readonly purge: (options: { readonly limit: number }) => Effect.Effect<number, StorageError>
 }>() {}
 
 /**
@@ -60,59 +152,188 @@ export class InboxStorage extends Context.Tag("@effect-cqrs/core/Inbox/InboxStor
  * Only what joins the transaction is protected: an e-mail it sends may be sent twice. A key is remembered for as long
  * as the storage keeps it: that is the window in which duplicates are known.
  *
+ * When the database made the transaction a victim it is repeated as a whole, the effect with it. Not so inside another
+ * transaction: there it is a savepoint, and what was chosen is all of it.
+ *
+ * **Deaths.** An effect that kills the process would kill it each time its message comes. With `careful` the start is
+ * committed before the effect runs; success, failure, defect and interruption take it back, and what is left is a death.
+ * After so many deaths in a row the effect is not run, and an {@link InboxError} says so. Inside another transaction
+ * `careful` has no effect: nothing could be committed before.
+ *
+ * @example
+ * ```ts
+ * import { Bootstrap, Inbox } from "@effect-cqrs/core"
+ * import { Effect } from "effect"
+ *
+ * const key = { consumer: "billing", handler: "charge", source: "/rooms", messageId: "1" }
+ *
+ * const twice = Effect.all([
+ *   Inbox.process(key, Effect.succeed("charged")),
+ *   Inbox.process(key, Effect.succeed("charged"))
+ * ])
+ *
+ * const [first, second] = await Effect.runPromise(Effect.provide(twice, Bootstrap.layerStorageMemory))
+ * console.log(first._tag, second._tag) // Handled Duplicate
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
-export const process = <A, E, R>(
-  key: Key,
-  effect: Effect.Effect<A, E, R>,
-  options?: Transaction.Options | undefined
-): Effect.Effect<
-  Processed<A>,
-  E | Transaction.TransactionError | StorageError,
-  Exclude<R, Transaction.Transaction> | Transactor | InboxStorage
-> =>
-  Transaction.run(
-    Effect.flatMap(InboxStorage, (storage) =>
-      Effect.flatMap(storage.register(key), (isNew): Effect.Effect<Processed<A>, E, R> =>
-        isNew
-          ? Effect.map(effect, (value) => ({ _tag: "Handled", value }))
-          : Effect.succeed({ _tag: "Duplicate" }))),
-    options
-  )
+export const process: {
+  <A, E, R>(
+    key: Key,
+    effect: Effect.Effect<A, E, R>,
+    options?: Options & { readonly careful?: undefined }
+  ): Effect.Effect<
+    Processed<A>,
+    E | Transaction.TransactionError | StorageError,
+    Exclude<R, Transaction.Transaction> | Transactor | InboxStorage
+  >
+  <A, E, R>(
+    key: Key,
+    effect: Effect.Effect<A, E, R>,
+    options: Options
+  ): Effect.Effect<
+    Processed<A>,
+    E | Transaction.TransactionError | StorageError | InboxError,
+    Exclude<R, Transaction.Transaction> | Transactor | InboxStorage
+  >
+} = <A, E, R>(key: Key, effect: Effect.Effect<A, E, R>, options?: Options) =>
+  Effect.flatMap(Effect.zip(InboxStorage, Transactor), ([storage, transactor]) =>
+    Effect.withFiberRuntime<
+      Processed<A>,
+      E | Transaction.TransactionError | StorageError | InboxError,
+      Exclude<R, Transaction.Transaction> | Transactor
+    >((fiber) => {
+      const careful = openOf(transactor, fiber) === undefined ? options?.careful : undefined
+      const once = (deaths: number) =>
+        Transaction.run(
+          Effect.flatMap(
+            storage.register(key),
+            (isNew): Effect.Effect<
+              Processed<A>,
+              E | StorageError | Transaction.TransactionError | InboxError,
+              R | Transaction.Transaction
+            > => {
+              const outcome: Effect.Effect<Processed<A>, E | InboxError, R> = !isNew
+                ? Effect.succeed({ _tag: "Duplicate" })
+                : careful !== undefined && deaths >= (careful.deaths ?? defaultDeaths)
+                ? Effect.fail(suspected(deaths))
+                : Effect.map(effect, (value) => ({ _tag: "Handled", value }))
+              return careful === undefined ? outcome : Effect.zipLeft(outcome, storage.finish(key))
+            }
+          ),
+          { ...options, retry: options?.retry ?? victims }
+        )
+      const run = careful === undefined ? once(0) : counted(storage, key, careful, once)
+      return Effect.tapBoth(run, {
+        onSuccess: ({ _tag }) => _tag === "Duplicate" ? increment(Metrics.duplicates, key) : Effect.void,
+        onFailure: (error) => isSuspected(error) ? increment(Metrics.suspected, key) : Effect.void
+      })
+    }))
 
 /**
- * An inbox inside this process, which forgets everything with it.
+ * Purges a storage beside the program, step by step: at the start, and again after each interval. What goes wrong is
+ * logged, and tried again. When the scope closes it ends with the step it is in. For layers that make an
+ * {@link InboxStorage}.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const purging = (
+  storage: Pick<Context.Tag.Service<InboxStorage>, "purge">,
+  options?: {
+    /** Default 1 minute, each time up to a fifth more or less. */
+    readonly interval?: Duration.DurationInput | undefined
+    /** How many keys a step deletes. Default 500. */
+    readonly limit?: number | undefined
+  } | undefined
+): Effect.Effect<void, never, Scope.Scope> => {
+  const limit = options?.limit ?? 500
+  const steps = Effect.uninterruptible(storage.purge({ limit })).pipe(
+    // other work has its turn between two steps, on a database of one connection as well
+    Effect.zipLeft(Effect.sleep("10 millis")),
+    Effect.repeat({ while: (removed) => removed >= limit }),
+    Effect.catchAllCause((cause) => Effect.logWarning("The inbox could not be purged", cause))
+  )
+  return Effect.asVoid(Effect.forkScoped(Effect.withTracerEnabled(
+    Effect.repeat(steps, Schedule.jittered(Schedule.spaced(options?.interval ?? Duration.minutes(1)))),
+    false
+  )))
+}
+
+/**
+ * An inbox inside this process, which forgets everything with it. It keeps keys for 7 days.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory: Layer.Layer<InboxStorage> = Layer.effect(
-  InboxStorage,
-  Effect.map(Wake.make, (ended) => {
-    /** Keys with the transaction that registers them, while it is open. */
-    const keys = new Map<string, unknown>()
-    return {
-      register: (key) => {
-        const name = JSON.stringify([key.consumer, key.handler, key.source, key.messageId])
-        const add = ({ journal }: OpenTransaction) => {
-          keys.set(name, journal)
-          journal.add({ _tag: "Undo", undo: () => keys.delete(name) })
-          const committed = Effect.zipRight(Effect.sync(() => keys.set(name, undefined)), ended.signal)
-          return Effect.zipRight(Transaction.afterRollback(ended.signal), Transaction.afterCommit(committed))
-        }
-        const attempt: ReturnType<Context.Tag.Service<InboxStorage>["register"]> = Effect.flatMap(
-          Effect.zip(transactionTag, ended.version),
-          ([open, version]) => {
-            if (!keys.has(name)) return Effect.as(Effect.uninterruptible(add(open)), true)
-            const holder = keys.get(name)
-            return holder === undefined || holder === open.journal
-              ? Effect.succeed(false)
-              : Effect.zipRight(ended.waitPast(version), attempt)
-          }
-        )
-        return attempt
-      }
-    }
-  })
+export const layerMemory: Layer.Layer<InboxStorage> = Layer.suspend(() => layerMemoryWith({}))
+
+/**
+ * As {@link layerMemory}, with a retention of one's own.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemoryWith = (options: {
+  /** How long keys are kept. Default 7 days. */
+  readonly retention?: Duration.DurationInput | undefined
+}): Layer.Layer<InboxStorage> =>
+  Layer.scoped(
+    InboxStorage,
+    Effect.suspend(() => {
+      const retention = Duration.decode(options.retention ?? Duration.days(7))
+      return Effect.tap(
+        makeMemoryInbox(retention),
+        // seldom: a test that lets a week go by would have to wait for each
+        (storage) => purging(storage, { interval: Duration.times(retention, 0.01) })
+      )
+    })
+  )
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+const defaultDeaths = 5
+
+const victims = Schedule.jittered(
+  Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(5))
 )
+
+const suspected = (deaths: number) =>
+  new InboxError({
+    reason: "Suspected",
+    message: `The process died ${deaths} times in a row while it was the only message in flight, and it was not ` +
+      "handled again: find out why, then redrive it"
+  })
+
+const isSuspected = (error: unknown): boolean => error instanceof InboxError
+
+const increment = (metric: Metric.Metric.Counter<number>, { consumer, handler }: Key): Effect.Effect<void> =>
+  Effect.tagMetrics(Metric.increment(metric), { consumer, handler })
+
+/** Notes a start, and takes it back if there is an outcome that the transaction could not take back with it. */
+const counted = <A, E, R>(
+  storage: Context.Tag.Service<InboxStorage>,
+  key: Key,
+  start: Start,
+  once: (deaths: number) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | StorageError, R> => {
+  // a database that does not answer now leaves a start behind which, of this incarnation, counts as no death
+  const forget = storage.forget(key).pipe(
+    Effect.interruptible,
+    Effect.timeoutOption("5 seconds"),
+    Effect.catchAllCause((cause) => Effect.logWarning("A handler's start could not be taken back", cause))
+  )
+  return Effect.flatMap(
+    Effect.onInterrupt(storage.start(key, start), () => forget),
+    (deaths) =>
+      Effect.onExit(
+        once(deaths),
+        (exit) =>
+          Exit.isSuccess(exit) || Option.exists(Cause.failureOption(exit.cause), isSuspected) ? Effect.void : forget
+      )
+  )
+}

@@ -35,6 +35,28 @@ export const duration = Metric.histogram(
 )
 
 /**
+ * Messages that the inbox knew already, by `consumer` and `handler`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const duplicates = Metric.counter("cqrs_inbox_duplicates_total", {
+  description: "Messages that an inbox had seen before",
+  incremental: true
+})
+
+/**
+ * Messages that an inbox held back because of deaths of the process, by `consumer` and `handler`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const suspected = Metric.counter("cqrs_inbox_suspected_total", {
+  description: "Messages that were not handled, for they seem to kill the process",
+  incremental: true
+})
+
+/**
  * Updates {@link handled} and {@link duration} for each call.
  *
  * @since 0.1.0

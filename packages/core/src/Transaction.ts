@@ -16,6 +16,7 @@ import { afterCommit as emissionsAfterCommit } from "./internal/emission.ts"
 import { withoutTransaction } from "./internal/services.ts"
 import {
   endedError,
+  openOf,
   OpenTransaction,
   openTransaction,
   TransactionJournal,
@@ -114,9 +115,7 @@ export const run = <A, E, R>(
     (transactor) =>
       Effect.withFiberRuntime<A, E | TransactionError, Exclude<R, Transaction>>((fiber) => {
         const open = openTransaction(fiber)
-        // another transactor's transaction may be open between this one's levels
-        let outer = open
-        while (outer !== undefined && outer.transactor !== transactor) outer = outer.surrounding
+        const outer = openOf(transactor, fiber)
         if (outer !== undefined) return nested(outer, open, effect)
         const attempt = outermost(transactor, open, effect, options?.isolation)
         if (options?.retry === undefined) return attempt

@@ -60,6 +60,13 @@ export * as Consumer from "./Consumer.ts"
 export * as Correlation from "./Correlation.ts"
 
 /**
+ * Dead letters of the outbox: what the broker would not take, for somebody to look at, to send again or to give up.
+ *
+ * @since 0.1.0
+ */
+export * as DeadLetters from "./DeadLetters.ts"
+
+/**
  * What becomes of an outbox entry after the broker's answer: one pure function.
  *
  * @since 0.1.0

@@ -1,7 +1,7 @@
-import { Inbox, Outbox, Transaction } from "@effect-cqrs/core"
+import { Inbox, Metrics, Outbox, OutboxStorage, Transaction, Transactor } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Ref } from "effect"
-import { Memory, pending, RoomClosed, settled } from "./fixtures.ts"
+import { Deferred, Effect, Fiber, Layer, Metric, Ref, Schedule, TestClock } from "effect"
+import { Memory, pending, quiet, RoomClosed, settled } from "./fixtures.ts"
 
 const Ground = Layer.merge(Memory, Inbox.layerMemory)
 const key: Inbox.Key = { consumer: "c", handler: "h", source: "/s", messageId: "1" }
@@ -81,4 +81,133 @@ describe("Inbox.process", () => {
         assert.strictEqual((yield* Fiber.join(waiting))._tag, second)
       }).pipe(Effect.provide(Ground)))
   }
+})
+
+describe("a transaction that the database made a victim", () => {
+  const conflict = new OutboxStorage.StorageError({ reason: "Unavailable", message: "a deadlock" })
+
+  /** Each of the first registrations is a victim. */
+  const victims = (count: number) =>
+    Effect.gen(function*() {
+      const storage = yield* Inbox.InboxStorage
+      const transactor = yield* Transactor.Transactor
+      const attempts = yield* Ref.make(0)
+      const register: typeof storage.register = (key) =>
+        Effect.flatMap(
+          Ref.updateAndGet(attempts, (n) => n + 1),
+          (attempt) => attempt <= count ? Effect.fail(conflict) : storage.register(key)
+        )
+      const layer = Layer.mergeAll(
+        Layer.succeed(Inbox.InboxStorage, { ...storage, register }),
+        Layer.succeed(Transactor.Transactor, { ...transactor, isConflict: (error) => error === conflict })
+      )
+      const run = (options: Inbox.Options = {}) =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.fork(Effect.either(Effect.provide(Inbox.process(key, add, options), layer)))
+          for (let i = 0; i < 10; i++) yield* Effect.zipRight(settled, TestClock.adjust("500 millis"))
+          const result = yield* Fiber.join(fiber)
+          return [result._tag, yield* Ref.get(attempts), yield* stored]
+        })
+      return { layer, run }
+    })
+
+  it.effect("is repeated as a whole, up to five times", () =>
+    Effect.gen(function*() {
+      const { run } = yield* victims(5)
+      assert.deepStrictEqual(yield* run(), ["Right", 6, 1])
+    }).pipe(Effect.provide(Ground)))
+
+  it.effect("fails when it is one the sixth time", () =>
+    Effect.gen(function*() {
+      const { run } = yield* victims(6)
+      assert.deepStrictEqual(yield* run(), ["Left", 6, 0])
+    }).pipe(Effect.provide(Ground)))
+
+  it.effect("is repeated by another policy, or not at all", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* (yield* victims(6)).run({ retry: Schedule.recurs(6) }), ["Right", 7, 1])
+    }).pipe(
+      Effect.provide(Ground),
+      Effect.zipRight(Effect.provide(
+        Effect.gen(function*() {
+          assert.deepStrictEqual(yield* (yield* victims(1)).run({ retry: Schedule.stop }), ["Left", 1, 0])
+        }),
+        Ground
+      ))
+    ))
+
+  it.effect("is not repeated inside another, which is gone as a whole", () =>
+    Effect.gen(function*() {
+      const { layer } = yield* victims(1)
+      const nested = Transaction.run(Effect.either(Inbox.process(key, add)))
+      assert.strictEqual((yield* Effect.provide(nested, layer))._tag, "Left")
+    }).pipe(Effect.provide(Ground)))
+})
+
+describe("the retention", () => {
+  it.effect("of the inbox in memory is the window in which duplicates are known: 7 days unless told otherwise", () =>
+    Effect.gen(function*() {
+      const process = Effect.map(Inbox.process(key, Effect.void), ({ _tag }) => _tag)
+      assert.strictEqual(yield* process, "Handled")
+      yield* Effect.zipRight(TestClock.adjust("7 days"), settled)
+      assert.strictEqual(yield* process, "Duplicate")
+      yield* Effect.zipRight(TestClock.adjust("3 hours"), settled)
+      assert.strictEqual(yield* process, "Handled")
+    }).pipe(Effect.provide(Ground)))
+
+  it.effect("may be another", () =>
+    Effect.gen(function*() {
+      const process = Effect.map(Inbox.process(key, Effect.void), ({ _tag }) => _tag)
+      assert.strictEqual(yield* process, "Handled")
+      yield* Effect.zipRight(TestClock.adjust("10 minutes"), settled)
+      assert.strictEqual(yield* process, "Duplicate")
+      yield* Effect.zipRight(TestClock.adjust("2 minutes"), settled)
+      assert.strictEqual(yield* process, "Handled")
+    }).pipe(Effect.provide(Layer.merge(Memory, Inbox.layerMemoryWith({ retention: "10 minutes" })))))
+
+  it.scoped("is kept to in steps, after each interval, whatever goes wrong with one", () =>
+    Effect.gen(function*() {
+      const answers = [3, 3, 1, "fails", "dies", 2, 0]
+      const calls: Array<unknown> = []
+      yield* Inbox.purging({
+        purge: ({ limit }) =>
+          Effect.suspend(() => {
+            const answer = answers.shift() ?? 0
+            calls.push([limit, answer])
+            return answer === "fails"
+              ? Effect.fail(new OutboxStorage.StorageError({ reason: "Unavailable", message: "gone" }))
+              : answer === "dies"
+              ? Effect.die("a bug")
+              : Effect.succeed(answer as number)
+          })
+      }, { interval: "1 hour", limit: 3 })
+      for (let i = 0; i < 10; i++) yield* Effect.zipRight(settled, TestClock.adjust("100 millis"))
+      assert.deepStrictEqual(calls.splice(0), [[3, 3], [3, 3], [3, 1]])
+      yield* TestClock.adjust("47 minutes")
+      assert.deepStrictEqual(calls, [])
+      for (let i = 0; i < 10; i++) yield* Effect.zipRight(settled, TestClock.adjust("30 minutes"))
+      assert.deepStrictEqual(calls.slice(0, 4), [[3, "fails"], [3, "dies"], [3, 2], [3, 0]])
+    }).pipe(Effect.provide(quiet)))
+})
+
+describe("the metrics", () => {
+  it.effect("count duplicates and what was held back, by consumer and handler", () =>
+    Effect.gen(function*() {
+      const mine = { ...key, consumer: "counted" }
+      const count = (metric: typeof Metrics.duplicates) =>
+        Effect.map(
+          Metric.value(metric.pipe(Metric.tagged("consumer", "counted"), Metric.tagged("handler", "h"))),
+          ({ count }) => count
+        )
+      for (let i = 0; i < 3; i++) yield* Inbox.process(mine, Effect.void)
+      assert.strictEqual(yield* count(Metrics.duplicates), 2)
+      const storage = yield* Inbox.InboxStorage
+      const other = { ...mine, messageId: "2" }
+      yield* storage.start(other, { incarnation: "a", isAlone: true })
+      yield* Effect.flip(Inbox.process(other, Effect.void, {
+        careful: { incarnation: "b", isAlone: true, deaths: 1 }
+      }))
+      assert.strictEqual(yield* count(Metrics.suspected), 1)
+      assert.strictEqual(yield* count(Metrics.duplicates), 2)
+    }).pipe(Effect.provide(Ground)))
 })

@@ -8,7 +8,8 @@ import * as Migrator from "@effect/sql/Migrator"
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { dialectOf, namesOf } from "./internal/dialect.ts"
+import { dialectOf, dialects, namesOf } from "./internal/dialect.ts"
+import { checkServer, unanswered } from "./internal/server.ts"
 import { verify } from "./internal/tables.ts"
 import { whole } from "./internal/whole.ts"
 
@@ -30,6 +31,7 @@ export const run = (
     const sql = yield* SqlClient
     const dialect = yield* dialectOf(sql)
     const names = yield* namesOf(options?.prefix ?? "cqrs_")
+    yield* checkServer(sql, dialect)
     const loader: Migrator.Loader = Effect.succeed(
       dialect.migrations(names).map(({ id, name, statements }): Migrator.ResolvedMigration => [
         id,
@@ -38,21 +40,67 @@ export const run = (
       ])
     )
     const failed = (cause: unknown) =>
-      new StorageError({
+      dialect.isDenied(cause) ? unanswered(dialect)(cause) : new StorageError({
         reason: "Schema",
         message: `The migrations of ${names.outbox} failed: see the cause. They may be run again`,
         cause
       })
-    const migrate = Migrator.make({})({ loader, table: names.migrations }).pipe(
+    const migrate = sql.unsafe(dialect.migrationsTable(names.migrations)).pipe(
+      Effect.zipRight(Migrator.make({})({ loader, table: dialect.unquoted(names.migrations) })),
       Effect.catchAllDefect((cause) => Effect.fail(failed(cause)))
     )
     const applied = yield* Effect.mapError(
       // inside this transaction, that of the migrator is a savepoint: it would not wait for another program's
-      dialect.migratesWhole ? whole(sql, dialect)(migrate) : Effect.retry(migrate, elsewhere),
+      dialect.migratesWhole
+        ? whole(sql, dialect)(migrate)
+        : Effect.retry(migrate, { schedule: elsewhere, until: dialect.isDenied }),
       (error) => error instanceof StorageError ? error : failed(error)
     )
     if (!dialect.migratesWhole) yield* Effect.retry(verify(sql, dialect, names), elsewhere)
     return applied.map(([id, name]) => `${id}_${name}`)
+  })
+
+/**
+ * What {@link run} would apply to an empty database, as one text of statements for a team whose database is changed by
+ * others: with it a start without `migrate` finds everything in place, and `run` has nothing left to do. Running it
+ * again changes nothing.
+ *
+ * Each statement ends with a semicolon at the end of a line, and they belong into one database and schema: the one that
+ * the program's connections use. On PostgreSQL and SQLite they may be run in one transaction.
+ *
+ * Fails with the reason `Configuration` if the prefix cannot be.
+ *
+ * @example
+ * ```ts
+ * import { Migrations } from "@effect-cqrs/sql"
+ * import { Console, Effect } from "effect"
+ *
+ * const print = Effect.flatMap(Migrations.sql({ dialect: "postgres" }), Console.log)
+ *
+ * await Effect.runPromise(print)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const sql = (
+  options: {
+    /** `mysql` is MariaDB as well. */
+    readonly dialect: "mysql" | "postgres" | "sqlite"
+    /** What the names of the tables begin with. Default `cqrs_`. */
+    readonly prefix?: string | undefined
+  }
+): Effect.Effect<string, StorageError> =>
+  Effect.map(namesOf(options.prefix ?? "cqrs_"), (names) => {
+    const dialect = dialects[options.dialect]
+    return [
+      dialect.migrationsTable(names.migrations),
+      ...dialect.migrations(names).flatMap(({ id, name, statements }) => [
+        ...statements,
+        `insert into ${names.migrations} (migration_id, name) select ${id}, '${name}' ` +
+        `where not exists (select 1 from ${names.migrations} where migration_id = ${id})`
+      ])
+    ].map((statement) => `${statement};\n`).join("\n")
   })
 
 // -------------------------------------------------------------------------------------

@@ -3,46 +3,130 @@
  *
  * @since 0.1.0
  */
-import { InboxStorage } from "@effect-cqrs/core/Inbox"
+import { InboxStorage, purging } from "@effect-cqrs/core/Inbox"
 import { StorageError } from "@effect-cqrs/core/OutboxStorage"
-import { SqlClient } from "@effect/sql/SqlClient"
+import { SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
-import { type Options, verify } from "./internal/tables.ts"
+import { queries } from "./internal/queries.ts"
+import { type Options as TableOptions, verify } from "./internal/tables.ts"
 
 /**
- * The inbox of the program's `SqlClient`: a key is stored by the transaction of the handler it belongs to. Its table
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends Pick<TableOptions, "prefix"> {
+  /**
+   * How long the inbox remembers a message: the window in which it knows a duplicate, at least. It must be longer than the
+   * time after which the broker can still hand a message out again (Kafka: the retention of the topic, if offsets may be
+   * reset) or somebody can replay or redrive it. Default 7 days; `Duration.infinity` for ever.
+   */
+  readonly inboxRetention?: Duration.DurationInput | undefined
+  /** How often what is older is deleted, in steps of 500. Default 1 minute. */
+  readonly inboxPurgeInterval?: Duration.DurationInput | undefined
+}
+
+/**
+ * The inbox of the program's `SqlClient`: a key is stored by the transaction of the handler it belongs to. Its tables
  * must be there (see `Migrations`).
+ *
+ * While the layer is there, a fiber deletes keys that are older than the retention, by the database's clock. Each process
+ * has one: together they are as good as one.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer = (
-  options?: Pick<Options, "prefix"> | undefined
+  options?: Options | undefined
 ): Layer.Layer<InboxStorage, StorageError, SqlClient> =>
-  Layer.effect(
+  Layer.scoped(
     InboxStorage,
     Effect.gen(function*() {
-      const sql = yield* SqlClient
+      const sql = (yield* SqlClient).withoutTransforms()
       const dialect = yield* dialectOf(sql)
       const names = yield* namesOf(options?.prefix ?? "cqrs_")
+      const retention = yield* positive("retention", options?.inboxRetention ?? Duration.days(7))
+      const interval = yield* positive("purge interval", options?.inboxPurgeInterval ?? Duration.minutes(1))
       yield* verify(sql, dialect, names)
-      return InboxStorage.of({
+      const statements = dialect.inbox
+
+      const storageError = (cause: SqlError) => {
+        if (dialect.isMissingTable(cause)) {
+          return new StorageError({
+            reason: "Schema",
+            message:
+              `The table ${names.inbox} or ${names.inboxStart} is missing or not as it should be: run the migrations`,
+            cause
+          })
+        }
+        return dialect.isTooLong(cause)
+          ? new StorageError({
+            reason: "Configuration",
+            message: `A message does not fit into ${names.inbox}: its id, its source, or the name of its consumer or ` +
+              "handler is too long, or holds a character that the database cannot store",
+            cause
+          })
+          : new StorageError({
+            reason: "Unavailable",
+            message: "The inbox's database did not answer, or gave up: see the cause",
+            cause
+          })
+      }
+      const { execute, query, write } = queries(sql, dialect, storageError)
+      const apart = <A>(effect: Effect.Effect<A, StorageError>) =>
+        Effect.retry(outside(effect), { schedule: victims, while: dialect.transaction.isConflict })
+
+      const storage = InboxStorage.of({
         register: (key) => {
-          const [text, params] = dialect.inbox.register(names, key)
+          const [text, params] = statements.register(names, key)
           return Effect.matchEffect(sql.unsafe(text, params).raw, {
             onSuccess: (raw) => Effect.succeed(dialect.affected(raw) === 1),
             onFailure: (cause) =>
-              dialect.inbox.isDuplicate(cause) ? Effect.succeed(false) : Effect.fail(
-                new StorageError({
-                  reason: dialect.isMissingTable(cause) ? "Schema" : "Unavailable",
-                  message: `The message could not be registered in ${names.inbox}`,
-                  cause
-                })
-              )
+              statements.isDuplicate(cause) ? Effect.succeed(false) : Effect.fail(storageError(cause))
           })
-        }
+        },
+        isSuspect: (message) =>
+          Effect.map(outside(query(statements.isStarted(names, message))), (rows) => rows.length > 0),
+        start: (key, start) => Effect.map(apart(write(statements.start(names, key, start))), statements.deaths),
+        finish: (key) => Effect.asVoid(execute(statements.forget(names, key))),
+        forget: (key) => Effect.asVoid(apart(write(statements.forget(names, key)))),
+        purge: ({ limit }) =>
+          Duration.isFinite(retention)
+            ? apart(statements.purge({
+              names,
+              limit,
+              retentionMicros: Math.round(Duration.toMillis(retention) * 1000),
+              query,
+              write: (query) => Effect.map(write(query), dialect.affected)
+            }))
+            : Effect.succeed(0)
       })
+      if (Duration.isFinite(retention)) yield* purging(storage, { interval })
+      return storage
     })
   )
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+const victims = Schedule.jittered(Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(5)))
+
+/** A transaction that is open here is not this statement's, and may be one of another database. */
+const outside = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.mapInputContext(
+    effect,
+    (context: Context.Context<never>) => Context.omit(TransactionConnection)(context) as Context.Context<never>
+  )
+
+const positive = (what: string, input: Duration.DurationInput): Effect.Effect<Duration.Duration, StorageError> => {
+  const duration = Duration.decode(input)
+  return Duration.greaterThan(duration, Duration.zero) ? Effect.succeed(duration) : Effect.fail(
+    new StorageError({ reason: "Configuration", message: `The inbox's ${what} must be a duration above 0` })
+  )
+}

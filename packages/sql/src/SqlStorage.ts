@@ -8,8 +8,14 @@ import type { InboxStorage } from "@effect-cqrs/core/Inbox"
 import type { OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
 import type { Transactor } from "@effect-cqrs/core/Transactor"
 import type { SqlClient } from "@effect/sql/SqlClient"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type { Options as TableOptions } from "./internal/tables.ts"
+import * as Record from "effect/Record"
+import { isPrefix, prefixMustBe } from "./internal/dialect.ts"
+import { isBuckets, maxBuckets, type Options as TableOptions } from "./internal/tables.ts"
 import * as Migrations from "./Migrations.ts"
 import * as SqlBucketOwner from "./SqlBucketOwner.ts"
 import * as SqlInboxStorage from "./SqlInboxStorage.ts"
@@ -20,7 +26,7 @@ import * as SqlTransactor from "./SqlTransactor.ts"
  * @since 0.1.0
  * @category models
  */
-export interface Options extends TableOptions, SqlBucketOwner.Options {
+export interface Options extends TableOptions, SqlBucketOwner.Options, SqlInboxStorage.Options {
   /** Whether to apply missing migrations first. Default `false`: the layer then fails if a table is missing or older. */
   readonly migrate?: boolean | undefined
 }
@@ -62,3 +68,62 @@ export const layer = (
     ? Layer.provide(storage, Layer.effectDiscard(Migrations.run(options)))
     : storage
 }
+
+/**
+ * As {@link layer}, with options read from the program's configuration: {@link config}, or any of one's own.
+ *
+ * @example
+ * ```ts
+ * import { Bootstrap } from "@effect-cqrs/core"
+ * import { SqlStorage } from "@effect-cqrs/sql"
+ * import { SqliteClient } from "@effect/sql-sqlite-node"
+ * import { ConfigProvider, Effect, Layer } from "effect"
+ *
+ * const Main = Bootstrap.layerConfig({
+ *   storage: Layer.provide(SqlStorage.layerConfig(SqlStorage.config), SqliteClient.layer({ filename: ":memory:" }))
+ * })
+ *
+ * const environment = ConfigProvider.fromMap(new Map([["CQRS_PREFIX", "rooms_"], ["CQRS_MIGRATE", "true"]]))
+ *
+ * await Effect.runPromise(Effect.withConfigProvider(Effect.scoped(Layer.build(Main)), environment))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<Options>
+): Layer.Layer<
+  Transactor | OutboxStorage | InboxStorage | BucketOwner,
+  StorageError | ConfigError.ConfigError,
+  SqlClient
+> => Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+
+/**
+ * What can be configured beside `Bootstrap.config`, each key optional: `CQRS_PREFIX` (what the names of the tables begin
+ * with), `CQRS_BUCKETS` (a whole number from 1 to 4096), `CQRS_LEASE` (a duration as `10 seconds`, at least 100
+ * milliseconds), `CQRS_MIGRATE` (`true` or `false`).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const config: Config.Config<Options> = Config.all({
+  prefix: Config.option(
+    Config.validate(Config.string("CQRS_PREFIX"), { message: prefixMustBe, validation: isPrefix })
+  ),
+  buckets: Config.option(
+    Config.validate(Config.integer("CQRS_BUCKETS"), {
+      message: `must be a whole number from 1 to ${maxBuckets}`,
+      validation: isBuckets
+    })
+  ),
+  lease: Config.option(
+    Config.validate(Config.duration("CQRS_LEASE"), {
+      message: "must be a duration of at least 100 milliseconds, such as \"10 seconds\"",
+      validation: (lease: Duration.Duration) => Duration.toMillis(lease) >= 100
+    })
+  ),
+  migrate: Config.option(Config.boolean("CQRS_MIGRATE"))
+}).pipe(
+  Config.map((values) => Record.getSomes<string, unknown>(values) as Options)
+)

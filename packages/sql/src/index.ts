@@ -6,6 +6,13 @@
 export * as Migrations from "./Migrations.ts"
 
 /**
+ * LISTEN and NOTIFY on PostgreSQL: a commit in one process wakes the relays of the others.
+ *
+ * @since 0.1.0
+ */
+export * as PgNotifications from "./PgNotifications.ts"
+
+/**
  * Buckets shared among relays through leases in the database.
  *
  * @since 0.1.0

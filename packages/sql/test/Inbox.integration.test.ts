@@ -2,7 +2,7 @@ import { SqlStorage } from "@effect-cqrs/sql"
 import { InboxSuite } from "@effect-cqrs/testing"
 import { SqlClient } from "@effect/sql"
 import { describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import { layerStatements, onEachServer } from "./servers.ts"
 
 const layer = Layer.provideMerge(
@@ -15,6 +15,12 @@ onEachServer((server, url) => {
     describe,
     it,
     write: (key) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql`insert into facts values (${key})`),
+    age: (by: Duration.Duration) =>
+      Effect.flatMap(SqlClient.SqlClient, (sql) =>
+        Effect.all([
+          sql`update cqrs_inbox set handled_at = handled_at - ${Duration.toMillis(by) * 1000}`,
+          sql`update cqrs_inbox_start set started_at = started_at - ${Duration.toMillis(by) * 1000}`
+        ])),
     read: Effect.flatMap(
       SqlClient.SqlClient,
       (sql) => Effect.map(sql<{ id: string }>`select id from facts`, (rows) => rows.map((row) => row.id))

@@ -1,14 +1,18 @@
 import { Bootstrap, Transaction } from "@effect-cqrs/core"
 import { InboxSuite, Suite } from "@effect-cqrs/testing"
 import { describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Duration, Effect, Layer } from "effect"
 
 class Keys extends Context.Tag("test/Keys")<Keys, Set<string>>() {}
+
+let ahead = 0
+const clock: Clock.Clock = Object.assign(Clock.make(), { currentTimeMillis: Effect.sync(() => Date.now() + ahead) })
 
 InboxSuite.suite<Keys>("memory", {
   describe,
   it,
-  layer: () => Layer.merge(Bootstrap.layerStorageMemory, Layer.sync(Keys, () => new Set())),
+  layer: () => Layer.mergeAll(Bootstrap.layerStorageMemory, Layer.sync(Keys, () => new Set()), Layer.setClock(clock)),
+  age: (by) => Effect.sync(() => void (ahead += Duration.toMillis(by))),
   write: (key) =>
     Effect.flatMap(Keys, (keys) =>
       Effect.zipRight(

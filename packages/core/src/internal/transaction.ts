@@ -140,6 +140,16 @@ export const transactionTag = Context.GenericTag<Transaction, OpenTransaction>("
 export const openTransaction = (fiber: Fiber.RuntimeFiber<any, any>): OpenTransaction | undefined =>
   fiber.currentContext.unsafeMap.get(transactionTag.key)
 
+/** The open transaction of this transactor; another's may be open between its levels. */
+export const openOf = (
+  transactor: Context.Tag.Service<Transactor>,
+  fiber: Fiber.RuntimeFiber<any, any>
+): OpenTransaction | undefined => {
+  let open = openTransaction(fiber)
+  while (open !== undefined && open.transactor !== transactor) open = open.surrounding
+  return open
+}
+
 export const endedError = (what: string): TransactionError =>
   new TransactionError({
     reason: "Ended",

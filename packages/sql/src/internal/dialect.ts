@@ -17,6 +17,11 @@ export type Query = readonly [text: string, params: ReadonlyArray<unknown>, mode
 
 /** What one kind of database does in its own way. Everything that differs between databases is in here. */
 export interface Dialect {
+  readonly server: {
+    /** What the server calls its version, as an expression. */
+    readonly version: string
+    readonly productOf: (version: string) => Product
+  }
   readonly transaction: {
     /**
      * Begins on a fresh connection, so that `commit` can notice when the server has ended the transaction by itself.
@@ -58,6 +63,10 @@ export interface Dialect {
     readonly name: string
     readonly statements: ReadonlyArray<string>
   }>
+  /** The table in which @effect/sql's Migrator remembers what was applied, in the shape it creates it. */
+  readonly migrationsTable: (name: string) => string
+  /** A name as the database spells it where it stands without quotes. */
+  readonly unquoted: (name: string) => string
   readonly append: {
     /** Statements that insert rows, with parameters. */
     readonly statements: (names: Names, rows: ReadonlyArray<Row>) => ReadonlyArray<Query>
@@ -119,15 +128,40 @@ export interface Dialect {
     readonly register: (names: Names, key: InboxKey) => Query
     /** An error that says the key is there already, where that is an error. */
     readonly isDuplicate: (error: SqlError) => boolean
+    /** A row if a handler has started with the message. */
+    readonly isStarted: (names: Names, message: Omit<InboxKey, "handler">) => Query
+    /**
+     * Notes a start. What the last one left behind is a death if that one was alone and of another incarnation.
+     */
+    readonly start: (names: Names, key: InboxKey, start: {
+      readonly incarnation: string
+      readonly isAlone: boolean
+    }) => Query
+    /** The deaths before it, from what `start` answered. */
+    readonly deaths: (raw: unknown) => number
+    readonly forget: (names: Names, key: InboxKey) => Query
+    /** Removes the oldest rows that are older than so many microseconds, at most `limit` of each table. */
+    readonly purge: (options: {
+      readonly names: Names
+      readonly retentionMicros: number
+      readonly limit: number
+      readonly query: (query: Query) => Effect.Effect<ReadonlyArray<object>, StorageError>
+      /** Answers how many rows it wrote. */
+      readonly write: (query: Query) => Effect.Effect<number, StorageError>
+    }) => Effect.Effect<number, StorageError>
   }
   /** How many rows a raw result, or what a text statement answered, says were written. */
   readonly affected: (raw: unknown) => number
   /** Those of some tables that are there. */
   readonly existing: (tables: ReadonlyArray<string>) => Query
   readonly isMissingTable: (error: SqlError) => boolean
+  /** The user may not do this, or not come in. */
+  readonly isDenied: (error: unknown) => boolean
   /** A value does not fit its column. */
   readonly isTooLong: (error: SqlError) => boolean
 }
+
+export type Product = "MariaDB" | "MySQL" | "PostgreSQL" | "SQLite"
 
 export interface Begun {
   /** Stops the statement that is running, where the driver does not when it is interrupted. */
@@ -245,12 +279,15 @@ interface FlushFailure {
 export interface Names {
   readonly outbox: string
   readonly inbox: string
+  readonly inboxStart: string
   readonly settings: string
   readonly relay: string
   readonly lease: string
   readonly keyLock: string
   readonly migrations: string
 }
+
+export const dialects = { mysql, postgres, sqlite }
 
 export const dialectOf = (sql: SqlClient): Effect.Effect<Dialect, StorageError> =>
   sql.onDialectOrElse({
@@ -267,12 +304,17 @@ export const dialectOf = (sql: SqlClient): Effect.Effect<Dialect, StorageError> 
       )
   })
 
+export const isPrefix = (prefix: string): boolean => /^[A-Za-z_][A-Za-z0-9_]{0,30}$/.test(prefix)
+
+export const prefixMustBe = "must be a letter or underscore, followed by at most 30 letters, digits and underscores"
+
 /** Names of tables from a prefix that is an identifier and nothing else. */
 export const namesOf = (prefix: string): Effect.Effect<Names, StorageError> =>
-  /^[A-Za-z_][A-Za-z0-9_]{0,30}$/.test(prefix)
+  isPrefix(prefix)
     ? Effect.succeed({
       outbox: `${prefix}outbox`,
       inbox: `${prefix}inbox`,
+      inboxStart: `${prefix}inbox_start`,
       settings: `${prefix}settings`,
       relay: `${prefix}relay`,
       lease: `${prefix}lease`,
@@ -282,8 +324,6 @@ export const namesOf = (prefix: string): Effect.Effect<Names, StorageError> =>
     : Effect.fail(
       new StorageError({
         reason: "Configuration",
-        message:
-          "The prefix of the tables must be a letter or underscore, followed by at most 30 letters, digits and " +
-          "underscores"
+        message: `The prefix of the tables ${prefixMustBe}`
       })
     )

@@ -3,6 +3,7 @@ import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Dialect, Names, Query } from "./dialect.ts"
+import { checkServer, unanswered } from "./server.ts"
 import { whole } from "./whole.ts"
 
 export interface Options {
@@ -15,7 +16,10 @@ export interface Options {
   readonly buckets?: number | undefined
 }
 
-const maxBuckets = 4096
+export const maxBuckets = 4096
+
+export const isBuckets = (buckets: number): boolean =>
+  Number.isSafeInteger(buckets) && buckets > 0 && buckets <= maxBuckets
 
 /** The last migration that was applied, or 0. */
 const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError> =>
@@ -25,17 +29,14 @@ const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError
     ([row]) => Number(row?.id ?? 0)
   )
 
-const unavailable = (cause: SqlError) =>
-  new StorageError({ reason: "Unavailable", message: "The database did not answer", cause })
+const query = <A extends object>(sql: SqlClient, dialect: Dialect, [text, params]: Query) =>
+  Effect.mapError(sql.unsafe<A>(text, params).withoutTransform, unanswered(dialect))
 
-const query = <A extends object>(sql: SqlClient, [text, params]: Query) =>
-  Effect.mapError(sql.unsafe<A>(text, params).withoutTransform, unavailable)
-
-/** Checks that the tables are there and of this version. */
+/** Checks that the server is new enough, and that the tables are there and of this version. */
 export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.Effect<void, StorageError> =>
   Effect.gen(function*() {
     const check = (tables: ReadonlyArray<string>) =>
-      Effect.flatMap(query<{ readonly name: string }>(sql, dialect.existing(tables)), (found) => {
+      Effect.flatMap(query<{ readonly name: string }>(sql, dialect, dialect.existing(tables)), (found) => {
         const missing = tables.filter((table) => !found.some(({ name }) => name === table))
         const [noun, verb] = missing.length === 1 ? ["table", "is"] : ["tables", "are"]
         return missing.length === 0 ? Effect.void : new StorageError({
@@ -45,9 +46,10 @@ export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.E
         })
       })
 
+    yield* checkServer(sql, dialect)
     const expected = dialect.migrations(names).at(-1)!
     yield* check([names.migrations])
-    const version = yield* Effect.mapError(versionOf(sql, names), unavailable)
+    const version = yield* Effect.mapError(versionOf(sql, names), unanswered(dialect))
     if (version !== expected.id) {
       return yield* new StorageError({
         reason: "Schema",
@@ -61,6 +63,7 @@ export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.E
     yield* check([
       names.outbox,
       names.inbox,
+      names.inboxStart,
       names.settings,
       names.relay,
       names.lease,
@@ -76,22 +79,22 @@ export const bucketsOf = (
   wanted: number | undefined
 ): Effect.Effect<number, StorageError> =>
   Effect.gen(function*() {
-    if (wanted !== undefined && !(Number.isSafeInteger(wanted) && wanted > 0 && wanted <= maxBuckets)) {
+    if (wanted !== undefined && !isBuckets(wanted)) {
       return yield* new StorageError({
         reason: "Configuration",
         message: `The outbox cannot have ${wanted} buckets: choose a whole number from 1 to ${maxBuckets}`
       })
     }
-    const stored = query<{ readonly value: string }>(sql, [
+    const stored = query<{ readonly value: string }>(sql, dialect, [
       `select value from ${names.settings} where name = 'buckets'`,
       []
     ])
     const [text, params] = dialect.settings.remember(names, "buckets", String(wanted ?? 64))
-    const remember = Effect.mapError(whole(sql, dialect)(sql.unsafe(text, params).raw), unavailable)
+    const remember = Effect.mapError(whole(sql, dialect)(sql.unsafe(text, params).raw), unanswered(dialect))
     const [setting] = yield* Effect.flatMap(stored, (rows) =>
       rows.length > 0 ? Effect.succeed(rows) : Effect.zipRight(remember, stored))
     const buckets = Number(setting?.value)
-    if (!(Number.isSafeInteger(buckets) && buckets > 0 && buckets <= maxBuckets)) {
+    if (!isBuckets(buckets)) {
       return yield* new StorageError({
         reason: "Corrupt",
         message: `The table ${names.settings} says that the outbox has ${JSON.stringify(setting?.value)} buckets: ` +

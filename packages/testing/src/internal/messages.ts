@@ -1,10 +1,11 @@
 import type { Message } from "@effect-cqrs/core/Message"
+import type { Outgoing } from "@effect-cqrs/core/OutboxStorage"
 import * as assert from "node:assert"
 
 let count = 0
 
 /** A message with an id of its own; what is not given does not matter. */
-export const messageOf = (given: Partial<Message> = {}): Message => ({
+export const messageOf = (given: Partial<Outgoing> = {}): Outgoing => ({
   id: `message-${++count}`,
   name: "suite_event",
   kind: "notification",

@@ -9,9 +9,18 @@ import { outbox } from "./outbox.ts"
 import { transaction } from "./transaction.ts"
 
 export const mysql: Dialect = {
+  server: { version: "version()", productOf: (version) => /mariadb/i.test(version) ? "MariaDB" : "MySQL" },
   transaction,
   migrations,
   append,
+  migrationsTable: (name) =>
+    `create table if not exists ${name} (
+migration_id integer unsigned not null,
+created_at timestamp not null default current_timestamp,
+name varchar(255) not null,
+primary key (migration_id)
+)`,
+  unquoted: (name) => name,
   outbox,
   deadLetters,
   lease,
@@ -40,6 +49,9 @@ export const mysql: Dialect = {
     return (header as { readonly affectedRows: number }).affectedRows
   },
   isMissingTable: (error) => ["ER_NO_SUCH_TABLE", "ER_BAD_FIELD_ERROR"].includes(codeOf(error)),
+  isDenied: (error) =>
+    ["ER_ACCESS_DENIED_ERROR", "ER_DBACCESS_DENIED_ERROR", "ER_TABLEACCESS_DENIED_ERROR", "ER_BAD_DB_ERROR"]
+      .includes(codeOf(error)),
   isTooLong: (error) =>
     ["ER_DATA_TOO_LONG", "ER_TRUNCATED_WRONG_VALUE_FOR_FIELD", "ER_NET_PACKET_TOO_LARGE"].includes(codeOf(error))
 }

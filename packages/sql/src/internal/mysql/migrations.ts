@@ -51,7 +51,20 @@ handler varbinary(255) not null,
 source varbinary(1024) not null,
 message_id varbinary(255) not null,
 handled_at bigint not null,
-primary key (consumer, handler, source, message_id)
+primary key (consumer, handler, source, message_id),
+index ${names.inbox}_handled_at (handled_at)
+) ${table}`,
+    // a row is a handler at work, or one that was when its process died
+    `create table if not exists ${names.inboxStart} (
+consumer varbinary(255) not null,
+source varbinary(1024) not null,
+message_id varbinary(255) not null,
+handler varbinary(255) not null,
+incarnation varchar(255) not null,
+is_alone tinyint not null,
+deaths int not null,
+started_at bigint not null,
+primary key (consumer, source, message_id, handler)
 ) ${table}`
   ]
 }]

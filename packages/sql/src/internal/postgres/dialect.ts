@@ -9,9 +9,17 @@ import { outbox } from "./outbox.ts"
 import { transaction } from "./transaction.ts"
 
 export const postgres: Dialect = {
+  server: { version: "current_setting('server_version')", productOf: () => "PostgreSQL" },
   transaction,
   migrations,
   append,
+  migrationsTable: (name) =>
+    `create table if not exists ${name} (
+migration_id integer primary key,
+created_at timestamp with time zone not null default now(),
+name text not null
+)`,
+  unquoted: (name) => name.toLowerCase(),
   outbox,
   deadLetters,
   lease,
@@ -35,5 +43,6 @@ export const postgres: Dialect = {
   ],
   affected: (raw) => (raw as { readonly rowCount: number | null }).rowCount ?? 0,
   isMissingTable: (error) => ["42P01", "42703"].includes(codeOf(error)),
-  isTooLong: (error) => ["22001", "22021", "22P05"].includes(codeOf(error))
+  isDenied: (error) => ["42501", "28000", "28P01", "3D000"].includes(codeOf(error)),
+  isTooLong: (error) => ["22001", "22021", "22P05", "54000"].includes(codeOf(error))
 }

@@ -9,9 +9,17 @@ import { outbox } from "./outbox.ts"
 import { transaction } from "./transaction.ts"
 
 export const sqlite: Dialect = {
+  server: { version: "sqlite_version()", productOf: () => "SQLite" },
   transaction,
   migrations,
   append,
+  migrationsTable: (name) =>
+    `create table if not exists ${name} (
+migration_id integer primary key not null,
+created_at datetime not null default current_timestamp,
+name varchar(255) not null
+)`,
+  unquoted: (name) => name,
   outbox,
   deadLetters,
   lease,
@@ -36,5 +44,6 @@ export const sqlite: Dialect = {
   ],
   affected: (raw) => (raw as { readonly changes: number }).changes,
   isMissingTable: (error) => /no such (table|column)/i.test(textOf(error)),
+  isDenied: (error) => /readonly database|unable to open/i.test(textOf(error)),
   isTooLong: () => false
 }

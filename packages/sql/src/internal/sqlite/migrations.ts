@@ -41,6 +41,19 @@ source text not null,
 message_id text not null,
 handled_at integer not null,
 primary key (consumer, handler, source, message_id)
+) without rowid`,
+    `create index if not exists ${names.inbox}_handled_at on ${names.inbox} (handled_at)`,
+    // a row is a handler at work, or one that was when its process died
+    `create table if not exists ${names.inboxStart} (
+consumer text not null,
+source text not null,
+message_id text not null,
+handler text not null,
+incarnation text not null,
+is_alone integer not null,
+deaths integer not null,
+started_at integer not null,
+primary key (consumer, source, message_id, handler)
 ) without rowid`
   ]
 }]
