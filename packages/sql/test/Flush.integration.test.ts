@@ -275,12 +275,14 @@ onEachServer((server, url) => {
       )
 
       test(
-        "of the key lock, whose table is missing",
+        "of the key lock, whose table is missing, and which a start says",
         Effect.gen(function*() {
           yield* elsewhere("rename table cqrs_key_lock to gone")
           const error = yield* Effect.flip(running)
           assertFailure(error, "OutboxFailed")
           assert.strictEqual((error.cause as OutboxStorage.StorageError).reason, "Schema")
+          const start = yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(SqlStorage.layer()))))
+          assert.include(start.message, "The table cqrs_key_lock is missing")
           yield* elsewhere("rename table gone to cqrs_key_lock")
           yield* assertUndone
         })
@@ -350,6 +352,19 @@ onEachServer((server, url) => {
         yield* assertUndone
       })
     )
+
+    if (isPostgres) {
+      test(
+        "of the COMMIT, which is answered with ROLLBACK",
+        Effect.gen(function*() {
+          const wire = yield* Wire
+          wire.rewrite = (text) => text.replace(/; COMMIT$/, "; ROLLBACK")
+          assertFailure(yield* Effect.flip(running), "RolledBack")
+          wire.rewrite = (text) => text
+          yield* assertUndone
+        })
+      )
+    }
 
     test(
       "of the connection: the outcome is unknown, and the next transaction has another one",
