@@ -1,10 +1,9 @@
 import { Event, type Message, Outbox, OutboxStorage, Serialization, Transaction, Transactor } from "@effect-cqrs/core"
 import { SqlStorage, SqlTransactor } from "@effect-cqrs/sql"
+import { Fixtures } from "@effect-cqrs/testing"
 import { SqlClient, type SqlConnection, type SqlError } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Schema } from "effect"
-import { eventually } from "../../testing/src/internal/cases.ts"
-import { assertMessage, messageOf, texts } from "../../testing/src/internal/messages.ts"
 import { layerStatements, onEachServer, Other, postgres } from "./servers.ts"
 import { outside } from "./sqlite.ts"
 
@@ -47,6 +46,8 @@ const sql = SqlClient.SqlClient
 const statement = (text: string) => Effect.flatMap(sql, (sql) => sql.unsafe(text).unprepared)
 const elsewhere = (text: string) => Effect.flatMap(Other, (other) => other.unsafe(text).unprepared)
 const write = (id: string) => Effect.flatMap(sql, (sql) => sql`insert into facts ${sql.insert({ id })}`)
+const { assertMessage, eventually, messageOf, texts } = Fixtures
+
 const note = (text: string) => Outbox.add(new Noted({ text }))
 const both = (id: string) => Effect.zipRight(write(id), note(id))
 
