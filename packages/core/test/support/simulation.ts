@@ -277,6 +277,10 @@ export class Simulation {
       }) as Effect.Effect<BucketOwner.Membership, never, Scope.Scope>
     }
 
+    const untilAnswered: Effect.Effect<void> = Effect.suspend(() =>
+      this.broker === "hangs" ? Effect.zipRight(Effect.sleep(200), untilAnswered) : self.isKilled ? never : Effect.void
+    )
+
     const broker: Broker.Broker["Type"] = {
       publish: (batch) =>
         Effect.suspend(() => {
@@ -284,7 +288,7 @@ export class Simulation {
           if (self.isKilled) return never
           return Effect.zipRight(
             Effect.sleep(5),
-            Effect.suspend(() => this.broker === "hangs" || self.isKilled ? never : Effect.succeed(this.take(batch)))
+            Effect.suspend(() => self.isKilled ? never : Effect.map(untilAnswered, () => this.take(batch)))
           )
         }).pipe(Effect.tap((outcomes) => {
           outcomes.forEach((outcome, n) => {
