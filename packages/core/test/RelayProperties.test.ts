@@ -6,6 +6,7 @@ import {
   type Fault,
   type Health,
   makeSimulation,
+  maxDeaths,
   maxLoneFailures,
   type Process,
   type Row
@@ -39,7 +40,7 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
   { weight: 6, arbitrary: record({ _tag: tagged("commit"), keys: array(key, { minLength: 1, maxLength: 6 }) }) },
   { weight: 2, arbitrary: record({ _tag: tagged("lateCommit"), key, millis: integer({ min: 1, max: 15_000 }) }) },
   { weight: 6, arbitrary: record({ _tag: tagged("pass"), millis: integer({ min: 1, max: 3000 }) }) },
-  { weight: 1, arbitrary: record({ _tag: constantFrom("kill" as const, "restart" as const), slot }) },
+  { weight: 2, arbitrary: record({ _tag: constantFrom("kill" as const, "restart" as const), slot }) },
   { weight: 1, arbitrary: record({ _tag: tagged("freeze"), slot, millis: integer({ min: 100, max: 9000 }) }) },
   {
     weight: 2,
@@ -104,8 +105,8 @@ const run = (
             const relay = Relay.layer({
               lanes,
               batchSize,
+              maxDeaths,
               maxLoneFailures,
-              maxDeaths: 3,
               grace: "2 seconds",
               retry: Schedule.intersect(Schedule.spaced("300 millis"), Schedule.recurs(2)),
               backoff: Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("2 seconds")),

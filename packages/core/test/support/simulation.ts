@@ -19,6 +19,8 @@ export interface Row {
   /** Verdicts on it that may count as attempts, since it was committed or redriven. */
   verdicts: number
   refusals: number
+  /** Deaths of its process while it was alone in flight. */
+  deaths: number
 }
 
 /** What a statement does beside its work: it fails before or after it, or takes its time before or after it. */
@@ -38,6 +40,7 @@ export interface Process {
   isFrozen: boolean
   /** It is gone: nothing it does has an effect, and nothing answers it. */
   isKilled: boolean
+  readonly inFlight: Set<Row>
   faults: ReadonlyArray<Fault>
 }
 
@@ -47,6 +50,7 @@ const term = 4000
 const margin = 1000
 
 export const maxLoneFailures = 3
+export const maxDeaths = 2
 
 /**
  * A database, a broker and processes around the real relay, on a virtual clock. What must never happen is written down in
@@ -108,7 +112,8 @@ export class Simulation {
       isDiscarded: false,
       wasSkipped: false,
       verdicts: 0,
-      refusals: 0
+      refusals: 0,
+      deaths: 0
     }
     this.rows.set(row.sequence, row)
     return row
@@ -124,6 +129,7 @@ export class Simulation {
     row.availableAt = undefined
     row.verdicts = 0
     row.refusals = 0
+    row.deaths = 0
     this.revision += 1
   }
 
@@ -135,17 +141,20 @@ export class Simulation {
 
   /** Ends the leases that have run out, and shares the buckets out among those that are left. */
   readonly rebalance: Effect.Effect<void> = Effect.suspend(() => {
-    for (const [token, { until }] of [...this.members]) if (until <= this.now()) this.supersede(token, true)
+    for (const [token, { process, until }] of [...this.members]) {
+      if (until <= this.now()) this.supersede(token, process)
+    }
     return this.moves.signal
   })
 
   /** A token ends; if its process died, that speaks against what it held. */
-  private supersede(token: bigint, isDeath: boolean): void {
+  private supersede(token: bigint, died: Process | undefined): void {
     this.members.delete(token)
+    if (died?.inFlight.size === 1) { for (const row of died.inFlight) row.deaths += 1 }
     for (const lease of this.leases) {
       if (lease.token !== token) continue
       lease.token = 0n
-      if (!isDeath) continue
+      if (died === undefined) continue
       lease.deaths += 1
       if (lease.suspect !== undefined) lease.suspectDeaths += 1
     }
@@ -153,7 +162,7 @@ export class Simulation {
 
   kill(process: Process): void {
     process.isKilled = true
-    for (const [token, member] of [...this.members]) if (member.process === process) this.supersede(token, true)
+    for (const [token, member] of [...this.members]) if (member.process === process) this.supersede(token, process)
   }
 
   private claim(token: bigint): void {
@@ -222,7 +231,9 @@ export class Simulation {
       join: Effect.gen(this, function*() {
         register()
         this.claim(token)
-        yield* Effect.addFinalizer(() => Effect.sync(() => self.isKilled ? undefined : this.supersede(token, false)))
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => self.isKilled ? undefined : this.supersede(token, undefined))
+        )
         yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.sleep(1000), beat)))
         const membership: BucketOwner.Membership = {
           holding: Effect.suspend(() =>
@@ -286,9 +297,16 @@ export class Simulation {
         Effect.suspend(() => {
           if (this.now() >= trustedUntil) this.violations.push(`a publish began at ${this.now()}, outside the window`)
           if (self.isKilled) return never
-          return Effect.zipRight(
-            Effect.sleep(5),
-            Effect.suspend(() => self.isKilled ? never : Effect.map(untilAnswered, () => this.take(batch)))
+          const rows = batch.map(({ sequence }) => this.rows.get(sequence!)!)
+          for (const row of rows) self.inFlight.add(row)
+          return Effect.ensuring(
+            Effect.zipRight(
+              Effect.sleep(5),
+              Effect.suspend(() => self.isKilled ? never : Effect.map(untilAnswered, () => this.take(rows)))
+            ),
+            Effect.sync(() => {
+              for (const row of rows) self.inFlight.delete(row)
+            })
           )
         }).pipe(Effect.tap((outcomes) => {
           outcomes.forEach((outcome, n) => {
@@ -358,7 +376,13 @@ export class Simulation {
       discard: () => Effect.die("discarded by the simulation")
     }
 
-    const self: Process = { ports: { storage, broker, owner }, isFrozen: false, isKilled: false, faults: [] }
+    const self: Process = {
+      ports: { storage, broker, owner },
+      isFrozen: false,
+      isKilled: false,
+      inFlight: new Set(),
+      faults: []
+    }
     return self
   }
 
@@ -382,6 +406,9 @@ export class Simulation {
     if (settlement.attempts > verdicts) {
       this.violations.push(`${row.sequence} has ${settlement.attempts} attempts for ${verdicts} verdicts`)
     }
+    if (settlement._tag === "Dead" && settlement.reason.includes("died") && row.deaths < maxDeaths) {
+      this.violations.push(`${row.sequence} died for ${row.deaths} deaths of its process`)
+    }
     row.attempts = settlement.attempts
     if (settlement._tag === "Deferred") row.availableAt = this.now() + Duration.toMillis(settlement.delay)
     else {
@@ -391,9 +418,8 @@ export class Simulation {
   }
 
   /** What the broker makes of a batch. */
-  private take(batch: ReadonlyArray<{ readonly sequence?: bigint | undefined }>): ReadonlyArray<Broker.Outcome> {
+  private take(rows: ReadonlyArray<Row>): ReadonlyArray<Broker.Outcome> {
     const retriable = (scope: "broker" | "destination") => Broker.Outcome.Retriable({ scope, reason: "out" })
-    const rows = batch.map(({ sequence }) => this.rows.get(sequence!)!)
     const of = (row: Row): Health => this.health.get(`${row.topic}/${row.key}`) ?? "well"
     const spoilt = new Set(rows.flatMap((row) => of(row) === "culprit" ? [row.topic] : []))
     const failed = new Set<string>()
