@@ -19,6 +19,7 @@ import { type Begun, type CommitFailure, type Dialect, dialectOf } from "./inter
 import { isDisconnected } from "./internal/errors.ts"
 import { flushOf } from "./internal/flush.ts"
 import { type Fate, guarded } from "./internal/guarded.ts"
+import { type Client, clientOf, isOurs, joined } from "./internal/routing.ts"
 
 /**
  * Transactions of the program's `SqlClient`, whose events go to the outbox storage of the same database.
@@ -42,13 +43,14 @@ export const layer: Layer.Layer<Transactor, StorageError, SqlClient | OutboxStor
     const sql = yield* SqlClient
     const storage = yield* OutboxStorage
     const dialect = yield* dialectOf(sql)
+    const client = clientOf(sql)
 
     return Transactor.of({
       isConflict: dialect.transaction.isConflict,
       begin: ({ isolation }) =>
         Effect.gen(function*() {
           const open = yield* Effect.serviceOption(TransactionConnection)
-          if (Option.isSome(open) && !ours.has(open.value[0])) {
+          if (Option.isSome(open) && !isOurs(open.value[0])) {
             return yield* new TransactionError({
               reason: "Foreign",
               message: "A transaction of sql.withTransaction is open here, whose commit this library could not vouch " +
@@ -62,7 +64,7 @@ export const layer: Layer.Layer<Transactor, StorageError, SqlClient | OutboxStor
             fate.isOpen ? Effect.ignore(dialect.transaction.rollback(connection)) : Effect.void
           )
           const begun = yield* Effect.mapError(dialect.transaction.begin({ connection, isolation, sql }), unavailable)
-          return session(connection, begun, dialect, storage, fate)
+          return session(connection, begun, dialect, storage, fate, client)
         })
     })
   })
@@ -72,15 +74,13 @@ export const layer: Layer.Layer<Transactor, StorageError, SqlClient | OutboxStor
 // internal
 // -------------------------------------------------------------------------------------
 
-/** The connections that this library has put into a context. */
-const ours = new WeakSet<Connection>()
-
 const session = (
   connection: Connection,
   begun: Begun,
   dialect: Dialect,
   storage: OutboxStorage["Type"],
-  fate: Fate
+  fate: Fate,
+  client: Client
 ): Session => {
   const run = (statement: string) =>
     Effect.mapError(
@@ -102,13 +102,8 @@ const session = (
   const failed = (error: TransactionError) => Effect.zipRight(rollback, Effect.fail(error))
 
   return {
-    join: (level) => {
-      const own = guarded({ connection, begun, level, fate, dialect })
-      ours.add(own)
-      return Effect.provideService(TransactionConnection, [own, level.depth] as const) as <A, E, R>(
-        effect: Effect.Effect<A, E, R>
-      ) => Effect.Effect<A, E, R>
-    },
+    join: (level) =>
+      joined({ client, connection: guarded({ connection, begun, level, fate, dialect }), depth: level.depth }),
     savepoint: (name) => alone(run(`SAVEPOINT ${name}`)),
     release: (name) => alone(run(`RELEASE SAVEPOINT ${name}`)),
     rollbackTo: (name) => alone(run(`ROLLBACK TO SAVEPOINT ${name}`)),
