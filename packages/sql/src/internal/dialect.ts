@@ -198,7 +198,8 @@ export interface OutboxStatements {
     readonly maxBytes: number
   }) => Query
   readonly pending: (sequences: ReadonlyArray<bigint>) => Query
-  /** `sequence`, `bucket` (the place), `topic`, `partition_key`, `due`: microseconds from now, or null for a dead letter. */
+  /** `sequence`, `bucket` (the place), `topic`, `partition_key`, `due`: microseconds from now, below
+   * 0 if it is overdue, or null for a dead letter. */
   readonly waiting: (buckets: ReadonlyArray<number>) => Query
   /** `sequence`: the largest, or null. */
   readonly tail: Query
