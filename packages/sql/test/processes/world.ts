@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import path from "node:path"
 import * as Database from "./database.ts"
 import { type Child, eventually, heard, start } from "./harness.ts"
-import { type History, judge } from "./history.ts"
+import { type History, judge, type Violation } from "./history.ts"
 import { Changed, type Relay, type Target, type Writer } from "./protocol.ts"
 import { follow, type Recorded } from "./recording.ts"
 
@@ -66,12 +66,11 @@ export const create = (program: string, target: Target, name: string): Effect.Ef
           })),
           ...what
         }
-        const faults = judge(history).map(({ message, rule }) => `${rule}: ${message}`)
-        if (stuck !== undefined) faults.unshift(`stuck: ${stuck.message}, ${(yield* statistics).pending} are`)
-        if (faults.length > 0) {
-          const where = `${faults.length} faults; the history is in ${kept(name, history)}`
-          assert.fail([...faults.slice(0, 10), where].join("\n"))
-        }
+        const faults = [
+          ...(stuck === undefined ? [] : [`stuck: ${stuck.message}, ${(yield* statistics).pending} are`]),
+          ...summary(judge(history))
+        ]
+        if (faults.length > 0) assert.fail([...faults, `The history is in ${kept(name, history)}`].join("\n"))
         return history
       })
 
@@ -104,6 +103,16 @@ export const shared = (relays: ReadonlyArray<Child>) =>
     )
     assert.strictEqual(new Set(holdings.flatMap((holding) => holding.buckets)).size, buckets)
     return holdings
+  })
+
+/** A few faults of each kind, and how many there are of it. */
+const summary = (violations: ReadonlyArray<Violation>): ReadonlyArray<string> =>
+  [...new Set(violations.map(({ rule }) => rule))].flatMap((rule) => {
+    const some = violations.filter((one) => one.rule === rule)
+    return [
+      ...some.slice(0, 3).map(({ message }) => `${rule}: ${message}`),
+      ...(some.length > 3 ? [`${rule}: and ${some.length - 3} more`] : [])
+    ]
   })
 
 /** Writes a history down, for somebody to look at. */
