@@ -173,7 +173,7 @@ describe("a batch that is refused as a whole", () => {
       const relay = yield* manualOn({
         storage: (storage) => ({
           settle: (token, settlements) => {
-            settled.push(...settlements)
+            for (const one of settlements) settled.push(one)
             return storage.settle(token, settlements)
           }
         })

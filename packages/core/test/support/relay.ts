@@ -1,5 +1,5 @@
 import { type Broker, BucketOwner, type Message, Outbox, OutboxStorage, Relay, Transaction } from "@effect-cqrs/core"
-import { Duration, Effect, Layer, Schedule, TestClock } from "effect"
+import { type Duration, Effect, Layer, Schedule, TestClock } from "effect"
 import type { Noticed } from "../fixtures.ts"
 import { quiet, relay, RelayGround, RoomClosed, RoomOpened, Scripted, settled } from "../fixtures.ts"
 
@@ -33,12 +33,8 @@ export const manual = (options?: Relay.Options) =>
 /** A relay with its fiber. */
 export const running = (options?: Relay.Options) => Layer.provideMerge(relay(options), quiet)
 
-/** Advances the clock in steps, so that what sleeps in between is woken in between. */
-export const pass = (duration: Duration.DurationInput, step: Duration.DurationInput = "50 millis") =>
-  Effect.repeatN(
-    Effect.zipRight(TestClock.adjust(step), settled),
-    Math.ceil(Duration.toMillis(duration) / Duration.toMillis(step)) - 1
-  )
+/** Time passes, from one sleeper to the next; then all that was woken runs. */
+export const pass = (duration: Duration.DurationInput) => Effect.zipRight(TestClock.adjust(duration), settled)
 
 /** A relay of one lane that moves when it is told to, on a changed storage and with what it is told to hold. */
 export const manualOn = (
