@@ -8,6 +8,7 @@ import { install, isNodeSupported, nodeTooOld, say, SetupError } from "./interna
 import { root, tsx } from "./internal/process.mjs"
 
 const tasks = {
+  bench: () => [...tsx(), path.join(root, "packages/benchmarks/src/main.ts")],
   demo: () => [...tsx(), path.join(root, "packages/examples/src/meeting-rooms/main.ts")],
   test: () => [process.execPath, path.join(root, "scripts/check.mjs")]
 }

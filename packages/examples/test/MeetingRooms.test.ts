@@ -45,9 +45,9 @@ const Infrastructure = Layer.provideMerge(Transaction.Transactional.layer, Boots
 
 /** Names and payloads of the events that wait in the outbox. */
 const announced = Effect.flatMap(OutboxStorage.OutboxStorage, (storage) => {
-  const buckets = Array.from({ length: storage.buckets }, (_, bucket) => bucket)
+  const from = Array.from({ length: storage.buckets }, (_, bucket) => ({ bucket }))
   return Effect.map(
-    storage.read({ buckets, limit: 100, maxBytes: 1_000_000, except: [] }),
+    storage.read({ from, limit: 100, maxBytes: 1_000_000, exceptTopics: [] }),
     (entries) =>
       entries.map(({ message }) => ({
         name: message.name,

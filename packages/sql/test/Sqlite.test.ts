@@ -95,7 +95,9 @@ describe("a row that somebody has changed", () => {
         const progress = yield* relay.drain
         assert.deepStrictEqual([progress.delivered, progress.dead], [4, 1])
         // those behind it wait, since it may have been a message of their key
-        assert.deepStrictEqual((yield* published).map((one) => one.n), [0, 1, 3, 5])
+        const sent = Effect.map(published, (all) => all.map((one) => one.n))
+        assert.deepStrictEqual([...yield* sent].sort(), [0, 1, 3, 5])
+        assert.deepStrictEqual((yield* sent).filter((n) => n % 2 === 1), [1, 3, 5])
         const [letter, ...more] = yield* Effect.flatMap(OutboxStorage.OutboxStorage, (storage) =>
           storage.deadLetters({ limit: 10 }))
         assert.deepStrictEqual(more, [])
@@ -105,7 +107,7 @@ describe("a row that somebody has changed", () => {
         yield* Effect.flatMap(OutboxStorage.OutboxStorage, (storage) =>
           storage.discard([3n]))
         yield* relay.drain
-        assert.deepStrictEqual((yield* published).map((one) => one.n), [0, 1, 3, 5, 4])
+        assert.strictEqual((yield* sent).at(-1), 4)
       }).pipe(Effect.provide(Layer.provideMerge(Layer.provideMerge(storage, layerInMemory), quiet))))
   }
 

@@ -2,7 +2,7 @@ import { Broker, BucketOwner, Event, Outbox, OutboxStorage, Relay, Transaction }
 import { SqlBucketOwner, SqlStorage } from "@effect-cqrs/sql"
 import { SqlClient } from "@effect/sql"
 import { assert, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Ref, Schema, Scope } from "effect"
+import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Ref, Schema, Scope } from "effect"
 
 class Changed extends Event.ecst<Changed>()("changed", {
   topic: "leases",
@@ -12,12 +12,21 @@ class Changed extends Event.ecst<Changed>()("changed", {
 
 const lease = Duration.millis(1500)
 
-/** A relay's membership, and how it ends. */
+/** A relay's membership, and how it ends. It has nothing in flight, and gives back at once what is too much for it. */
 const member = (owner: BucketOwner.BucketOwner["Type"]) =>
   Effect.gen(function*() {
     const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
     const membership = yield* Scope.extend(owner.join, scope)
-    return { holding: membership.holding, leave: Scope.close(scope, Exit.void) }
+    const giving = Effect.gen(function*() {
+      for (;;) {
+        const version = yield* membership.changes.version
+        const { surplus } = yield* membership.holding
+        yield* membership.release(surplus)
+        yield* membership.changes.waitPast(version)
+      }
+    })
+    yield* Scope.extend(Effect.forkScoped(giving), scope)
+    return { ...membership, leave: Scope.close(scope, Exit.void) }
   })
 
 const eventually = <A, E, R>(
@@ -149,44 +158,174 @@ export const leaseTests = (
   )
 
   if (options.concurrent) {
-    it.live("a settlement that waits for a takeover to commit changes nothing", () =>
+    const { Dead, Deferred: Put, Delivered } = OutboxStorage.Settlement
+    const rest = { attempts: 1, reason: "test" }
+    const settlements: ReadonlyArray<
+      readonly [what: string, keep: boolean, of: (sequence: bigint) => OutboxStorage.Settlement]
+    > = [
+      ["what is delivered", false, (sequence) => Delivered({ sequence })],
+      ["what is delivered and kept", true, (sequence) => Delivered({ sequence })],
+      ["what is deferred", false, (sequence) => Put({ sequence, delay: Duration.hours(1), ...rest })],
+      ["what is dead", false, (sequence) => Dead({ sequence, policy: "halt", ...rest })]
+    ]
+    for (const [what, keep, settlement] of settlements) {
+      it.live(
+        `a settlement of ${what} that waits for a takeover to commit changes nothing`,
+        () =>
+          provide(Effect.gen(function*() {
+            const sql = yield* SqlClient.SqlClient
+            const storage = yield* OutboxStorage.OutboxStorage
+            const owner = yield* BucketOwner.BucketOwner
+            const relay = yield* member(owner)
+            const { token } = yield* relay.holding
+            yield* announce("blue", 1)
+            const before = yield* readAll
+            const reaped = yield* Deferred.make<void>()
+            const go = yield* Deferred.make<void>()
+            const stale = token + 5000n
+            yield* sql.unsafe(`insert into cqrs_relay (id, expires_at) values (${stale}, 0)`)
+            const takeover = yield* Effect.fork(sql.withTransaction(
+              sql.unsafe(`delete from cqrs_relay where id = ${stale}`).pipe(
+                Effect.zipRight(Deferred.succeed(reaped, undefined)),
+                Effect.zipRight(Deferred.await(go))
+              )
+            ))
+            yield* Deferred.await(reaped)
+            const settling = yield* Effect.fork(storage.settle(stale, [settlement(before[0]!.sequence)], { keep }))
+            yield* Effect.sleep("200 millis")
+            assert.isNull(settling.unsafePoll())
+            yield* Deferred.succeed(go, undefined)
+            yield* Fiber.join(takeover)
+            assert.isFalse(yield* Fiber.join(settling))
+            assert.deepStrictEqual(yield* readAll, before)
+            assert.isTrue(yield* storage.settle(token, [settlement(before[0]!.sequence)], { keep }))
+            assert.deepStrictEqual(yield* readAll, [])
+          })),
+        30_000
+      )
+    }
+  }
+
+  it.live(
+    "what is held is known without the database, changes with a signal, and is lost by release or with the token only",
+    () =>
       provide(Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
-        const storage = yield* OutboxStorage.OutboxStorage
         const owner = yield* BucketOwner.BucketOwner
-        const relay = yield* member(owner)
+        const first = yield* owner.join
+        const { buckets, surplus, token, trustedUntil } = yield* first.holding
+        assert.strictEqual(buckets.length, 16)
+        assert.deepStrictEqual(surplus, [])
+        assert.isAbove(Number(trustedUntil - (yield* Clock.currentTimeNanos)), 0)
+        assert.isAtMost(Number(trustedUntil - (yield* Clock.currentTimeNanos)), Duration.toMillis(lease) * 0.8 * 1e6)
+        const version = yield* first.changes.version
+        const second = yield* owner.join
+        yield* first.changes.waitPast(version)
+        const later = yield* first.holding
+        assert.strictEqual(later.buckets.length, 16)
+        assert.strictEqual(later.surplus.length, 8)
+        assert.deepStrictEqual((yield* second.holding).buckets, [])
+        const some = later.surplus.slice(0, 3)
+        const before = yield* second.changes.version
+        yield* first.release(some)
+        assert.deepStrictEqual((yield* first.holding).buckets, buckets.filter((bucket) => !some.includes(bucket)))
+        assert.deepStrictEqual((yield* first.holding).surplus, later.surplus.slice(3))
+        // the other one of this process need not wait for its next turn
+        yield* second.changes.waitPast(before)
+        yield* eventually(second.holding, (holding) => holding.buckets.length === 3)
+        assert.deepStrictEqual((yield* second.holding).buckets, some)
+        assert.deepStrictEqual((yield* second.holding).suspicions, new Map())
+        yield* sql.unsafe(`delete from cqrs_relay where id = ${token}`)
+        const renewed = yield* eventually(first.holding, (holding) => holding.token !== token)
+        assert.isAtMost(renewed.buckets.length, 13)
+        const both = yield* eventually(
+          Effect.all([first.holding, second.holding]),
+          (all) => all[0].buckets.length + all[1].buckets.length === 16
+        )
+        // it had not died, and said so
+        assert.deepStrictEqual(both[0].suspicions, new Map())
+      })),
+    30_000
+  )
+
+  it.live(
+    "deaths are counted with the buckets and against the entry that was suspected, until there is an outcome",
+    () =>
+      provide(Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const owner = yield* BucketOwner.BucketOwner
+        /** A relay comes, takes over from those before it, does something, and is killed. */
+        const life = (act: (membership: BucketOwner.Membership) => Effect.Effect<unknown, unknown>) =>
+          Effect.scoped(Effect.gen(function*() {
+            const membership = yield* owner.join
+            const { suspicions, token } = yield* eventually(membership.holding, ({ buckets }) => buckets.length === 16)
+            yield* act(membership)
+            return { suspicions, token }
+          })).pipe(
+            // as after a kill: its leases are there, and it is not
+            Effect.tap(({ token }) => sql.unsafe(`update cqrs_lease set relay_id = ${token}`))
+          )
+        const nothing = () => Effect.void
+        const suspect = (sequence: bigint) => (membership: BucketOwner.Membership) =>
+          Effect.map(membership.suspect(3, sequence), (noted) => assert.isTrue(noted))
+
+        assert.deepStrictEqual((yield* life(suspect(7n))).suspicions, new Map())
+        const second = yield* life(suspect(7n))
+        assert.deepStrictEqual(second.suspicions.get(3), { deaths: 1, suspect: { sequence: 7n, deaths: 1 } })
+        assert.deepStrictEqual(second.suspicions.get(4), { deaths: 1, suspect: undefined })
+        assert.strictEqual(second.suspicions.size, 16)
+        // the same suspect again keeps its count, another one begins
+        const third = yield* life(suspect(7n))
+        assert.deepStrictEqual(third.suspicions.get(3), { deaths: 2, suspect: { sequence: 7n, deaths: 2 } })
+        const fourth = yield* life(suspect(9n))
+        assert.deepStrictEqual(fourth.suspicions.get(3), { deaths: 3, suspect: { sequence: 7n, deaths: 3 } })
+        const fifth = yield* life((membership) => membership.acquit([3, 4]))
+        assert.deepStrictEqual(fifth.suspicions.get(3), { deaths: 4, suspect: { sequence: 9n, deaths: 1 } })
+        const sixth = yield* life(nothing)
+        assert.deepStrictEqual(sixth.suspicions.get(3), { deaths: 1, suspect: undefined })
+        assert.deepStrictEqual(sixth.suspicions.get(5), { deaths: 5, suspect: undefined })
+
+        yield* Effect.scoped(Effect.gen(function*() {
+          const last = yield* owner.join
+          yield* eventually(last.holding, ({ buckets }) => buckets.length === 16)
+          yield* last.suspect(3, 11n)
+          yield* last.acquit(Array.from({ length: 16 }, (_, bucket) => bucket))
+          assert.deepStrictEqual((yield* last.holding).suspicions, new Map())
+          yield* last.suspect(3, 12n)
+          // given back, not died over
+          yield* last.release([3])
+          yield* eventually(last.holding, ({ buckets }) => buckets.length === 16)
+          assert.deepStrictEqual((yield* last.holding).suspicions, new Map())
+        }))
+        const leases = yield* sql.unsafe<{ readonly relay_id: unknown; readonly deaths: unknown }>(
+          "select relay_id, deaths from cqrs_lease"
+        )
+        assert.deepStrictEqual(leases.map((one) => [one.relay_id, Number(one.deaths)]), leases.map(() => [null, 0]))
+      })),
+    60_000
+  )
+
+  it.live(
+    "nobody is suspected under a token that was superseded, nor in a bucket of another's",
+    () =>
+      provide(Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const owner = yield* BucketOwner.BucketOwner
+        const relay = yield* owner.join
         const { token } = yield* relay.holding
-        for (const others of [false, true]) {
-          yield* announce("blue", 1)
-          const [entry] = yield* readAll
-          const reaped = yield* Deferred.make<void>()
-          const go = yield* Deferred.make<void>()
-          const stale = token + 5000n + BigInt(others)
-          yield* sql.unsafe(`insert into cqrs_relay (id, expires_at) values (${stale}, 0)`)
-          const takeover = yield* Effect.fork(sql.withTransaction(
-            sql.unsafe(`delete from cqrs_relay where id = ${stale}`).pipe(
-              Effect.zipRight(Deferred.succeed(reaped, undefined)),
-              Effect.zipRight(Deferred.await(go))
-            )
-          ))
-          yield* Deferred.await(reaped)
-          const { sequence } = entry!
-          const settling = yield* Effect.fork(storage.settle(
-            stale,
-            others
-              ? [OutboxStorage.Settlement.Dead({ sequence, attempts: 1, policy: "halt", reason: "test" })]
-              : [OutboxStorage.Settlement.Delivered({ sequence })]
-          ))
-          yield* Effect.sleep("200 millis")
-          assert.isNull(settling.unsafePoll())
-          yield* Deferred.succeed(go, undefined)
-          yield* Fiber.join(takeover)
-          assert.isFalse(yield* Fiber.join(settling))
-          assert.deepStrictEqual((yield* readAll).map((one) => one.sequence), [sequence])
-          yield* storage.settle(0n, [OutboxStorage.Settlement.Delivered({ sequence })])
-        }
-      })), 30_000)
-  }
+        assert.isTrue(yield* relay.suspect(2, 5n))
+        assert.isTrue(yield* relay.suspect(2, 5n))
+        yield* sql.unsafe(`update cqrs_lease set relay_id = ${token + 100n} where bucket = 2`)
+        assert.isFalse(yield* relay.suspect(2, 6n))
+        yield* sql.unsafe(`delete from cqrs_relay where id = ${token}`)
+        assert.isFalse(yield* relay.suspect(3, 6n))
+        const [noted] = yield* sql.unsafe<{ readonly suspect: unknown }>(
+          "select suspect from cqrs_lease where bucket = 2"
+        )
+        assert.strictEqual(Number(noted!.suspect), 5)
+      })),
+    30_000
+  )
 
   it.live(
     "four relays share the work of many writers: nothing is lost, repeated or out of order",
@@ -260,18 +399,15 @@ const settleOne = (token: bigint) =>
     yield* announce("blue", 1)
     const [entry] = yield* readAll
     const { sequence } = entry!
-    const deferred = OutboxStorage.Settlement.Deferred({
-      sequence,
-      attempts: 1,
-      delay: Duration.zero,
-      reason: "test"
-    })
-    const changed = yield* storage.settle(token, [deferred])
-    assert.strictEqual((yield* readAll)[0]!.attempts, changed ? 1 : 0)
-    const removed = yield* storage.settle(token, [OutboxStorage.Settlement.Delivered({ sequence })])
+    const attempts = Effect.map(storage.pending([sequence]), (found) => found.map((one) => one.attempts))
+    const { Deferred, Delivered } = OutboxStorage.Settlement
+    const rest = { attempts: 1, delay: Duration.zero, reason: "test" }
+    const changed = yield* storage.settle(token, [Deferred({ sequence, ...rest })])
+    assert.deepStrictEqual(yield* attempts, changed ? [1] : [0])
+    const removed = yield* storage.settle(token, [Delivered({ sequence })])
     assert.strictEqual(removed, changed)
-    assert.strictEqual((yield* readAll).length, removed ? 0 : 1)
-    yield* storage.settle(0n, [OutboxStorage.Settlement.Delivered({ sequence })])
+    assert.deepStrictEqual(yield* attempts, removed ? [] : [0])
+    yield* storage.settle(0n, [Delivered({ sequence })])
     return removed
   })
 

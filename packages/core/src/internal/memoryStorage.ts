@@ -128,7 +128,9 @@ export const makeMemoryStorage = (
       waiting: (wanted) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           const owned = new Set(wanted)
-          return [...rows.values()].flatMap(({ availableAt, bucket, dead, message: { key, topic }, sequence }) => {
+          return [...rows.values()].flatMap(({ availableAt, bucket, dead, deliveredAt, message, sequence }) => {
+            if (deliveredAt !== undefined) return []
+            const { key, topic } = message
             const waits = dead === undefined ? availableAt !== undefined : dead.policy === "halt" && key !== undefined
             const due = dead === undefined ? Duration.millis(Math.max(0, (availableAt ?? now) - now)) : undefined
             return waits && owned.has(bucket) ? [{ sequence, bucket, topic, key, due } satisfies Waiting] : []

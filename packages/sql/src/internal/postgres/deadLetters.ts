@@ -22,7 +22,7 @@ const parameters = ({ after, key, since, topic, until }: DeadWhere): ReadonlyArr
 export const deadLetters: Dialect["deadLetters"] = (names, buckets) => {
   const table = names.outbox
   return {
-    bucketsPerList: Number.POSITIVE_INFINITY,
+    bucketsPerList: 4096,
     list: (where, { buckets: some, limit }) => {
       const firsts = "select head.sequence from unnest($8::integer[]) as place (bucket) cross join lateral " +
         `(select o.sequence from ${table} o where ${fromPlace("place.bucket", "$1::bigint")} and ${conditions} ` +

@@ -1,0 +1,75 @@
+/**
+ * What a run prints at its end: a table for people, or the same as one JSON object.
+ */
+import type { Machine } from "./Machine.ts"
+import type { Result } from "./Runner.ts"
+import type { Summary } from "./Statistics.ts"
+import type { Target } from "./Suite.ts"
+
+export interface Report {
+  readonly machine: Machine
+  readonly versions: Readonly<Record<string, string>>
+  /** The database servers, with the settings that decide what a commit costs. */
+  readonly servers: Readonly<Record<string, Readonly<Record<string, string>>>>
+  readonly scale: number
+  readonly suites: ReadonlyArray<{ readonly name: string; readonly results: ReadonlyArray<Result> }>
+}
+
+/** One object; the figures of each round are in it. */
+export const json = (report: Report): string =>
+  JSON.stringify({
+    ...report,
+    suites: report.suites.map(({ name, results }) => ({
+      name,
+      rows: results.map(({ row, ...found }) => ({ ...row, ...found }))
+    }))
+  })
+
+export const text = (report: Report): string =>
+  [
+    ...report.suites.flatMap(({ name, results }) => [`${name}, median (lowest to highest round)`, table(results), ""]),
+    `${report.machine.cpu}, ${report.machine.cores} cores, ${report.machine.memoryGiB} GiB, ${report.machine.system}`,
+    listed(report.versions),
+    ...Object.entries(report.servers).map(([name, settings]) => `${name}: ${listed(settings)}`),
+    ...(report.scale === 1
+      ? []
+      : [`At ${report.scale} of the full sizes: figures of full runs only are to be compared.`])
+  ].join("\n")
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+const headings = ["row", "what", "figure", "twin", "ratio", "target", ""]
+
+const table = (results: ReadonlyArray<Result>): string => {
+  const lines = [
+    headings,
+    ...results.map(({ ratio, reason, row, subject, twin, verdict }) =>
+      subject === undefined
+        ? [row.id, row.title, "", "", "", targetOf(row.target), `${verdict}: ${reason}`]
+        : [
+          row.id,
+          row.title,
+          `${figure(subject)} ${row.unit}`,
+          twin === undefined ? "" : figure(twin),
+          ratio === undefined ? "" : figure(ratio),
+          targetOf(row.target),
+          verdict
+        ]
+    )
+  ]
+  const widths = headings.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
+  return lines.map((line) => line.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()).join("\n")
+}
+
+const targetOf = (target: Target | undefined): string =>
+  target === undefined ? "" : "atLeast" in target ? `>= ${short(target.atLeast)}` : `<= ${short(target.atMost)}`
+
+const figure = ({ high, low, median }: Summary): string => `${short(median)} (${short(low)}..${short(high)})`
+
+const short = (value: number): string =>
+  Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)))
+
+const listed = (values: Readonly<Record<string, string>>): string =>
+  Object.entries(values).map(([name, value]) => `${name} ${value}`).join(", ")
