@@ -96,7 +96,8 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
       let idle = 0
       const once = Effect.gen(function*() {
         // before the step: what comes in behind it is then seen by the wait
-        const arrivals = storage.arrivals.of(lane.buckets())
+        const buckets = lane.buckets()
+        const arrivals = storage.arrivals.of(buckets)
         const seen = yield* arrivals.version
         const rung = yield* bell.version
         // the stop may have been rung before the bell was read
@@ -106,7 +107,8 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
         failures = 0
         isStorageOut = false
         idle = progress.read === 0 ? Math.min(idle + 1, 8) : 0
-        if (more) return
+        // nobody has listened to the buckets that it has just taken up
+        if (more || lane.buckets() !== buckets) return
         const { millis, wakes } = yield* pause(lane, began, idle)
         yield* wakes
           ? Effect.raceAll([Effect.sleep(millis), bell.waitPast(rung), arrivals.waitPast(seen)])

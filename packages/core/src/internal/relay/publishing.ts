@@ -8,6 +8,9 @@ import type { Membership } from "../../BucketOwner.ts"
 import type { Entry } from "../../OutboxStorage.ts"
 import type { Published } from "./judgement.ts"
 
+/** How long the refusals of a destination may hold up a lane, in milliseconds. */
+const patience = 1000
+
 /** How a lane asks the broker. */
 export const makePublishing = (
   broker: Context.Tag.Service<Broker>,
@@ -75,18 +78,20 @@ export const makePublishing = (
     )
 
   /**
-   * One after the other. A broker that takes none of the first two is out, and so is a destination that is in doubt and
-   * takes none of its first two.
+   * One after the other. A broker that takes none of the first two is out. A destination that is in doubt, takes none of
+   * its first two and takes its time over that is not asked for the others: they would hold up the lane.
    */
   const oneByOne = (entries: ReadonlyArray<Entry>, own: bigint): Effect.Effect<ReadonlyArray<Published>> =>
     Effect.gen(function*() {
       const results: Array<Published> = []
       const doubts = new Map<string, { taken: number; refused: number }>()
+      const began = yield* Clock.currentTimeMillis
       for (const entry of entries) {
         const { topic } = entry.message
         const doubt = doubts.get(topic) ?? { taken: 0, refused: 0 }
         doubts.set(topic, doubt)
-        if (doubt.taken === 0 && doubt.refused >= 2 && isDoubtful(topic)) continue
+        const isHopeless = doubt.taken === 0 && doubt.refused >= 2 && isDoubtful(topic)
+        if (isHopeless && (yield* Clock.currentTimeMillis) - began >= patience) continue
         const [one] = yield* publish([entry], own)
         // the lease has run out
         if (one === undefined) break
