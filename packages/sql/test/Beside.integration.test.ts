@@ -2,7 +2,7 @@ import { BucketOwner, Event, Outbox, OutboxStorage, Transaction } from "@effect-
 import { SqlStorage } from "@effect-cqrs/sql"
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Layer, Random, Schema } from "effect"
+import { Data, Deferred, Duration, Effect, Fiber, Layer, Random, Schema } from "effect"
 import { layerStatements, onEachServer } from "./servers.ts"
 
 class Noted extends Event.notification<Noted>()("noted", {
@@ -30,8 +30,13 @@ const read = (limit: number) =>
     }))
 
 /** Somebody who waits for a lock waits longer. */
+class Waits extends Data.TaggedError("Waits")<{ readonly message: string }> {}
+
 const atOnce = (what: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.timeoutFail(effect, { duration: "3 seconds", onTimeout: () => new Error(`${what} waits for a lock`) })
+  Effect.timeoutFail(effect, {
+    duration: "3 seconds",
+    onTimeout: () => new Waits({ message: `${what} waits for a lock` })
+  })
 
 const storage = SqlStorage.layer({ migrate: true, buckets: 4 })
 

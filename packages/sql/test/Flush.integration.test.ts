@@ -1,10 +1,9 @@
 import { Event, type Message, Outbox, OutboxStorage, Serialization, Transaction, Transactor } from "@effect-cqrs/core"
 import { SqlStorage, SqlTransactor } from "@effect-cqrs/sql"
+import { Fixtures } from "@effect-cqrs/testing"
 import { SqlClient, type SqlConnection, type SqlError } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Schema } from "effect"
-import { eventually } from "../../testing/src/internal/cases.ts"
-import { assertMessage, messageOf, texts } from "../../testing/src/internal/messages.ts"
 import { layerStatements, onEachServer, Other, postgres } from "./servers.ts"
 import { outside } from "./sqlite.ts"
 
@@ -47,6 +46,8 @@ const sql = SqlClient.SqlClient
 const statement = (text: string) => Effect.flatMap(sql, (sql) => sql.unsafe(text).unprepared)
 const elsewhere = (text: string) => Effect.flatMap(Other, (other) => other.unsafe(text).unprepared)
 const write = (id: string) => Effect.flatMap(sql, (sql) => sql`insert into facts ${sql.insert({ id })}`)
+const { assertMessage, eventually, messageOf, texts } = Fixtures
+
 const note = (text: string) => Outbox.add(new Noted({ text }))
 const both = (id: string) => Effect.zipRight(write(id), note(id))
 
@@ -275,12 +276,14 @@ onEachServer((server, url) => {
       )
 
       test(
-        "of the key lock, whose table is missing",
+        "of the key lock, whose table is missing, and which a start says",
         Effect.gen(function*() {
           yield* elsewhere("rename table cqrs_key_lock to gone")
           const error = yield* Effect.flip(running)
           assertFailure(error, "OutboxFailed")
           assert.strictEqual((error.cause as OutboxStorage.StorageError).reason, "Schema")
+          const start = yield* Effect.flip(Effect.scoped(Layer.build(Layer.fresh(SqlStorage.layer()))))
+          assert.include(start.message, "The table cqrs_key_lock is missing")
           yield* elsewhere("rename table gone to cqrs_key_lock")
           yield* assertUndone
         })
@@ -350,6 +353,19 @@ onEachServer((server, url) => {
         yield* assertUndone
       })
     )
+
+    if (isPostgres) {
+      test(
+        "of the COMMIT, which is answered with ROLLBACK",
+        Effect.gen(function*() {
+          const wire = yield* Wire
+          wire.rewrite = (text) => text.replace(/; COMMIT$/, "; ROLLBACK")
+          assertFailure(yield* Effect.flip(running), "RolledBack")
+          wire.rewrite = (text) => text
+          yield* assertUndone
+        })
+      )
+    }
 
     test(
       "of the connection: the outcome is unknown, and the next transaction has another one",

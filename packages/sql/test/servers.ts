@@ -10,6 +10,8 @@ import { describe, it } from "@effect/vitest"
 export interface Server {
   readonly name: string
   readonly variable: string
+  /** The endpoint of a database that goes with the scope. */
+  readonly database: (url: Redacted.Redacted) => Effect.Effect<Redacted.Redacted, unknown, Scope.Scope>
   /** A client on a database that did not exist before. */
   readonly layerNew: (url: Redacted.Redacted) => Layer.Layer<SqlClient.SqlClient | Database, unknown>
   /** Another client on the same database, as another process would have it. */
@@ -55,18 +57,17 @@ const make = (
           )
       )
     )
+  const database = (url: Redacted.Redacted) =>
+    Effect.map(Layer.build(layerDatabase(url)), (context) => within(url, Context.get(context, Database)))
   const layerClient = (url: Redacted.Redacted) =>
     Layer.unwrapEffect(Effect.map(Database, (database) => Layer.fresh(client(within(url, database)))))
   return {
     name,
     variable,
+    database,
     layerNew: (url) => Layer.provideMerge(layerClient(url), layerDatabase(url)),
     layerOther: (url) => Layer.provide(Layer.effect(Other, SqlClient.SqlClient), layerClient(url)),
-    reopen: (url) =>
-      Effect.map(
-        Layer.build(layerDatabase(url)),
-        (context) => Layer.suspend(() => Layer.fresh(client(within(url, Context.get(context, Database)))))
-      )
+    reopen: (url) => Effect.map(database(url), (own) => Layer.suspend(() => Layer.fresh(client(own))))
   }
 }
 

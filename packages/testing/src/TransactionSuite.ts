@@ -917,6 +917,25 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
 
       itWith(
         facts.conflict,
+        "a victim in a nested run is repeated with the whole transaction",
+        (conflict) =>
+          Effect.gen(function*() {
+            let attempts = 0
+            yield* Transaction.run(
+              Effect.gen(function*() {
+                const attempt = ++attempts
+                yield* both("a")
+                yield* Transaction.run(Effect.zipRight(both("b"), attempt < 3 ? conflict : Effect.void))
+              }),
+              { retry: Schedule.recurs(5) }
+            )
+            assert.strictEqual(attempts, 3)
+            yield* assertStored(["a", "b"])
+          })
+      )
+
+      itWith(
+        facts.conflict,
         "a victim is repeated no more often than its policy says, and not at all without one",
         (conflict) =>
           Effect.gen(function*() {

@@ -106,8 +106,8 @@ export interface Dialect {
       buckets: ReadonlyArray<number>,
       gone: ReadonlyArray<bigint>
     ) => Query
-    /** Notes the entry to blame for a death from now on, if the relay is there and owns the bucket. */
-    readonly suspect: (names: Names, relay: bigint, bucket: number, sequence: bigint) => Query
+    /** Notes the entry to blame for a death from now on, or that none is, if the relay is there and owns the bucket. */
+    readonly suspect: (names: Names, relay: bigint, bucket: number, sequence: bigint | undefined) => Query
     /** Forgets what speaks against buckets of a relay. */
     readonly acquit: (names: Names, relay: bigint, buckets: ReadonlyArray<number>) => Query
     /** Gives buckets back. */

@@ -120,7 +120,9 @@ export const guarded = (options: {
       if (!lost) return
       fate.lost = new TransactionError({
         reason: "RolledBack",
-        message: "The database rolled the transaction back when a statement failed. Nothing of it is stored"
+        message: "The database rolled the transaction back when a statement failed. Nothing of it is stored",
+        // a policy that repeats conflicts looks for what it was
+        cause: error
       })
     })
 

@@ -1,11 +1,10 @@
-import { TransactionConnection } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { CommitFailure, Dialect } from "../dialect.ts"
 import { codeOf, isDisconnected, run, textOf } from "../errors.ts"
 import { isolations } from "../isolation.ts"
+import { outside } from "../routing.ts"
 
 /**
  * Statements that commit what came before them (MySQL 8.4 manual, 15.3.3). Temporary tables do not.
@@ -58,12 +57,8 @@ export const transaction: Dialect["transaction"] = {
       (results) => {
         const id = known ?? (results.at(-1) as unknown as readonly [{ readonly id: number }])[0].id
         if (driver !== undefined) ids.set(driver, id)
-        const outside = (statement: string) =>
-          Effect.mapInputContext(
-            Effect.ignore(sql.unsafe(statement).unprepared),
-            (context: Context.Context<never>) => Context.omit(TransactionConnection)(context) as Context.Context<never>
-          )
-        return { cancel: outside(`KILL QUERY ${id}`), destroy: outside(`KILL ${id}`) }
+        const beside = (statement: string) => outside(Effect.ignore(sql.unsafe(statement).unprepared))
+        return { cancel: beside(`KILL QUERY ${id}`), destroy: beside(`KILL ${id}`) }
       }
     )
   },

@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as assert from "node:assert"
+import { messageOf } from "../../Fixtures.ts"
 import { assertOrder } from "../cases.ts"
-import { messageOf } from "../messages.ts"
 import { commit, read, statistics, type Topic } from "./topic.ts"
 
 /** Of two transactions that ask for the lock of a key, the sequences are in the order of their commits. */

@@ -3,8 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as assert from "node:assert"
-import { assertOrder, eventually } from "../cases.ts"
-import { assertMessage, messageOf } from "../messages.ts"
+import { assertMessage, eventually, messageOf } from "../../Fixtures.ts"
+import { assertOrder } from "../cases.ts"
 import {
   append,
   dead,

@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as assert from "node:assert"
+import { assertMessage, messageOf, texts } from "../../Fixtures.ts"
 import { assertOrder } from "../cases.ts"
-import { assertMessage, messageOf, texts } from "../messages.ts"
 import {
   append,
   commit,
