@@ -57,6 +57,7 @@ export const layer: Layer.Layer<Transactor, StorageError, SqlClient | OutboxStor
                 "for: open it with Transaction.run"
             })
           }
+          yield* dialect.transaction.turn
           const connection = yield* Effect.mapError(reserve(sql), unavailable)
           const fate: Fate = { lost: undefined, isOpen: true, busy: Effect.unsafeMakeSemaphore(1) }
           // whatever happens: the next one would find this transaction open on its connection

@@ -352,6 +352,36 @@ describe("another connection that writes", () => {
     ))
 })
 
+describe("writers that wait for nothing but SQLite", () => {
+  it.scopedLive("let timers and the relay have their turns", () =>
+    Effect.gen(function*() {
+      const outbox = yield* OutboxStorage.OutboxStorage
+      yield* note("a", 0)
+      const [entry] = yield* read
+      const writers = yield* Effect.fork(
+        Effect.all(Array.from({ length: 8 }, (_, n) => Effect.repeatN(note(`${n}`, n), 250)), {
+          concurrency: "unbounded"
+        })
+      )
+      yield* Effect.repeatN(
+        Effect.zipRight(
+          Effect.sleep("5 millis"),
+          outbox.settle(0n, [
+            OutboxStorage.Settlement.Deferred({
+              sequence: entry!.sequence,
+              attempts: 1,
+              delay: Duration.hours(1),
+              reason: "no"
+            })
+          ])
+        ),
+        4
+      )
+      assert.isNull(writers.unsafePoll(), "the writers are not done before them")
+      yield* Fiber.interrupt(writers)
+    }).pipe(Effect.provide(Layer.provideMerge(storage, layerFile))), 60_000)
+})
+
 describe("tables that go at run time", () => {
   it.scopedLive("each operation says so, and what to do", () =>
     Effect.gen(function*() {

@@ -23,6 +23,8 @@ export interface Dialect {
     readonly productOf: (version: string) => Product
   }
   readonly transaction: {
+    /** Before a connection is asked for: lets others have their turn, where the database does not. */
+    readonly turn: Effect.Effect<void>
     /**
      * Begins on a fresh connection, so that `commit` can notice when the server has ended the transaction by itself.
      * May be interrupted; `rollback` is called whatever came of it.

@@ -11,7 +11,7 @@ import type { Dialect } from "./dialect.ts"
 export const whole = (sql: SqlClient, dialect: Dialect) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.scoped(Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const connection = yield* restore(sql.reserve)
+      const connection = yield* restore(Effect.zipRight(dialect.transaction.turn, sql.reserve))
       const rollback = Effect.ignore(dialect.transaction.rollback(connection))
       return yield* restore(dialect.transaction.begin({ connection, isolation: "ReadCommitted", sql })).pipe(
         Effect.zipRight(restore(Effect.provideService(effect, TransactionConnection, [connection, 0]))),

@@ -42,6 +42,7 @@ const driverOf = (connection: Connection): object | undefined =>
 const ids = new WeakMap<object, number>()
 
 export const transaction: Dialect["transaction"] = {
+  turn: Effect.void,
   // With autocommit off nothing is ever committed by a statement of its own: when the server has rolled the transaction
   // back (a deadlock's victim), what follows belongs to a new one, which has no guard.
   begin: ({ connection, isolation, sql }) => {

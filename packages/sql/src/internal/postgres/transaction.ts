@@ -23,6 +23,7 @@ const failedAt = (
     : Effect.succeed("refused")
 
 export const transaction: Dialect["transaction"] = {
+  turn: Effect.void,
   begin: ({ connection, isolation }) =>
     Effect.as(
       run(connection, isolation === undefined ? "BEGIN" : `BEGIN ISOLATION LEVEL ${isolations[isolation]}`),

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import * as Timers from "node:timers"
 import type { Dialect } from "../dialect.ts"
 import { begun, codeOf, run } from "../errors.ts"
 
@@ -12,6 +13,12 @@ const patience = Schedule.spaced("5 millis").pipe(
 )
 
 export const transaction: Dialect["transaction"] = {
+  // SQLite answers while it is asked, and a fiber that waits for nothing else keeps its turn: timers would wait for seconds,
+  // and those that want the connection, until the lease of a relay had run out. There is no Effect for a turn of the loop
+  turn: Effect.async((resume) => {
+    const turn = Timers.setImmediate(() => resume(Effect.void))
+    return Effect.sync(() => Timers.clearImmediate(turn))
+  }),
   // IMMEDIATE: a transaction that reads first and then writes would otherwise fail at once when another one writes.
   // Prepared once: libsql counts a statement that was refused for a lock as running until the same one runs again, and
   // sets no savepoint meanwhile ("SQL statements in progress")
