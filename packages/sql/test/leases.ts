@@ -374,7 +374,7 @@ export const leaseTests = (
         Effect.scoped,
         Effect.provide(layerRecording.pipe(
           // long enough for a machine that has other things to do
-          Layer.provideMerge(SqlStorage.layer({ migrate: true, buckets: 16, lease: "6 seconds" })),
+          Layer.provideMerge(SqlStorage.layer({ migrate: true, buckets: 16, lease: "30 seconds" })),
           Layer.provideMerge(Layer.suspend(layerNew))
         ))
       ),
