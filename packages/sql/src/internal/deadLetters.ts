@@ -1,9 +1,10 @@
 import { type DeadLetter, type DeadLetterFilter, hashesOf, type OutboxStorage } from "@effect-cqrs/core/OutboxStorage"
 import * as Effect from "effect/Effect"
+import { chunksOf } from "./chunks.ts"
 import type { DeadLetterStatements, DeadWhere, Dialect, Names } from "./dialect.ts"
 import { bySequence, deadLetterOf, type DeadRow } from "./entry.ts"
 import type { Queries } from "./queries.ts"
-import { chunksOf, whole } from "./reading.ts"
+import { whole } from "./reading.ts"
 import { inOrder } from "./settling.ts"
 
 /** The setting that grows with each redrive and discard. */

@@ -1,6 +1,7 @@
 import { type Entry, hashesOf, type OutboxStorage, type Waiting } from "@effect-cqrs/core/OutboxStorage"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { chunksOf } from "./chunks.ts"
 import type { HeadsOf, OutboxStatements } from "./dialect.ts"
 import { bySequence, entryOf, type EntryRow } from "./entry.ts"
 import { bucketAt } from "./places.ts"
@@ -65,9 +66,6 @@ export const reading = (statements: OutboxStatements, buckets: number, { query }
     )
   }
 }
-
-export const chunksOf = <A>(all: ReadonlyArray<A>, size: number): ReadonlyArray<ReadonlyArray<A>> =>
-  Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size))
 
 /** A number of ours, as part of a statement. */
 export const whole = (number: number): number => Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(number)))

@@ -1,9 +1,10 @@
 import type { OutboxStorage, Settlement } from "@effect-cqrs/core/OutboxStorage"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { chunksOf } from "./chunks.ts"
 import type { Dialect, Names, OutboxStatements, Query } from "./dialect.ts"
 import type { Queries } from "./queries.ts"
-import { chunksOf, whole } from "./reading.ts"
+import { whole } from "./reading.ts"
 
 /** What relays decided, behind the fence; and the end of what was kept. */
 export const settling = (

@@ -1,7 +1,7 @@
 import type { DeadWhere, Dialect } from "../dialect.ts"
 import { deadColumns } from "../entry.ts"
 import { beside, isBeside, isDead } from "../places.ts"
-import { equals, join, list } from "./text.ts"
+import { among, deleteFrom, equals, join, updateOf } from "./text.ts"
 
 /** The hashes are for the index; what they let pass is looked at. */
 const conditions = ({ after, key, since, topic, until }: DeadWhere): string =>
@@ -34,13 +34,15 @@ export const deadLetters: Dialect["deadLetters"] = (names, buckets) => {
       "text"
     ],
     redrive: (sequences) => [
-      `do 0; update ${table} set bucket = -1 - bucket, dead_at = null, exhausted = null, attempts = 0, available_at = 0 ` +
-      `where sequence in ${list(sequences)} and ${isDead(buckets)}`,
+      `do 0; ${
+        updateOf(table)
+      } bucket = -1 - bucket, dead_at = null, exhausted = null, attempts = 0, available_at = 0 ` +
+      `where ${among(sequences)} and ${isDead(buckets)}`,
       [],
       "text"
     ],
     discard: (sequences) => [
-      `do 0; delete from ${table} where sequence in ${list(sequences)} and ${isDead(buckets)}`,
+      `do 0; ${deleteFrom(table)} where ${among(sequences)} and ${isDead(buckets)}`,
       [],
       "text"
     ]

@@ -1,5 +1,5 @@
 import type { Dialect } from "../dialect.ts"
-import { list, now } from "./text.ts"
+import { committed, deleteFrom, list, now, updateOf } from "./text.ts"
 
 export const lease: Dialect["lease"] = {
   create: (names, buckets) => [
@@ -20,13 +20,13 @@ export const lease: Dialect["lease"] = {
     []
   ],
   reap: (names, relays) => [
-    `do 0; delete from ${names.relay} where id in ${list(relays)} and expires_at <= ${now}`,
+    `${committed}; ${deleteFrom(names.relay)} where id in ${list(relays)} and expires_at <= ${now}`,
     [],
     "text"
   ],
   // the assignments take effect from left to right
   claim: (names, relay, buckets, gone) => [
-    `do 0; update ${names.lease} set ` +
+    `${committed}; ${updateOf(names.lease)} ` +
     "suspect_deaths = suspect_deaths + case when relay_id is null or suspect is null then 0 else 1 end, " +
     `deaths = deaths + case when relay_id is null then 0 else 1 end, relay_id = ${relay} ` +
     `where bucket in (${buckets.join(", ")}) ` +
@@ -35,20 +35,23 @@ export const lease: Dialect["lease"] = {
     "text"
   ],
   suspect: (names, relay, bucket, sequence) => [
-    `do 0; update ${names.lease} set suspect_deaths = case when suspect = ${sequence ?? null} then suspect_deaths else 0 end, ` +
+    `${committed}; ${updateOf(names.lease)} ` +
+    `suspect_deaths = case when suspect = ${sequence ?? null} then suspect_deaths else 0 end, ` +
     `suspect = ${sequence ?? null} where bucket = ${bucket} and relay_id = ${relay} ` +
     `and exists (select 1 from ${names.relay} where id = ${relay})`,
     [],
     "text"
   ],
   acquit: (names, relay, buckets) => [
-    `do 0; update ${names.lease} set deaths = 0, suspect = null, suspect_deaths = 0 ` +
+    `${committed}; ${updateOf(names.lease)} deaths = 0, suspect = null, suspect_deaths = 0 ` +
     `where relay_id = ${relay} and bucket in (${buckets.join(", ")})`,
     [],
     "text"
   ],
   release: (names, relay, buckets) => [
-    `do 0; update ${names.lease} set relay_id = null where relay_id = ${relay} and bucket in (${buckets.join(", ")})`,
+    `${committed}; ${updateOf(names.lease)} relay_id = null where relay_id = ${relay} and bucket in (${
+      buckets.join(", ")
+    })`,
     [],
     "text"
   ],

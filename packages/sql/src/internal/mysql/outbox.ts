@@ -1,13 +1,11 @@
 import type { Dialect } from "../dialect.ts"
 import { columns } from "../entry.ts"
 import { aside, beside, isBeside, isKept, isPending, latestKept, strangePlaces } from "../places.ts"
-import { join, list, now, text } from "./text.ts"
+import { among, committed, deleteFrom, join, now, text, updateOf } from "./text.ts"
 
 export const outbox: Dialect["outbox"] = (names, buckets) => {
   const table = names.outbox
   const indexed = `${table} force index (${table}_bucket)`
-  /** READ COMMITTED, for the next statement: it locks rows by their primary keys, and no gaps that inserts go into. */
-  const committed = "set transaction isolation level read committed"
   const pending = isPending(buckets)
 
   return {
@@ -39,7 +37,9 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
       return [join(table, columns, chosen), [], "text"]
     },
     pending: (sequences) => [
-      `select sequence, ${columns.join(", ")} from ${table} where sequence in ${list(sequences)} and ${pending}`,
+      `select sequence, ${columns.join(", ")} from ${table} force index (primary) where ${
+        among(sequences)
+      } and ${pending}`,
       [],
       "text"
     ],
@@ -56,8 +56,8 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
     // committed
     deliver: (sequences, { keep, token }) => [
       (token === undefined ? "do 0; " : `${committed}; `) +
-      (keep ? `update ${table} set bucket = -(${now} div 60000000) ` : `delete from ${table} `) +
-      `where sequence in ${list(sequences)} and ${pending}` +
+      (keep ? `${updateOf(table)} bucket = -(${now} div 60000000) ` : `${deleteFrom(table)} `) +
+      `where ${among(sequences)} and ${pending}` +
       (token === undefined || token === 0n
         ? ""
         : ` and exists (select 1 from ${names.relay} where id = ${token} lock in share mode)`),
@@ -65,15 +65,15 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
       "text"
     ],
     defer: (sequences, { attempts, delayMicros, reason }) => [
-      `do 0; update ${table} set bucket = ${aside(buckets)}, attempts = ${attempts}, ` +
+      `do 0; ${updateOf(table)} bucket = ${aside(buckets)}, attempts = ${attempts}, ` +
       `available_at = ${now} + ${delayMicros}, dead_at = null, last_error = ${text(reason)} ` +
-      `where sequence in ${list(sequences)} and ${pending}`,
+      `where ${among(sequences)} and ${pending}`,
       [],
       "text"
     ],
     bury: (sequences, { attempts, policy, reason }) => [
-      `do 0; update ${table} set bucket = ${aside(buckets)}, attempts = ${attempts}, exhausted = '${policy}', ` +
-      `last_error = ${text(reason)}, dead_at = ${now} where sequence in ${list(sequences)} and ${pending}`,
+      `do 0; ${updateOf(table)} bucket = ${aside(buckets)}, attempts = ${attempts}, exhausted = '${policy}', ` +
+      `last_error = ${text(reason)}, dead_at = ${now} where ${among(sequences)} and ${pending}`,
       [],
       "text"
     ],
@@ -84,7 +84,7 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
       "text"
     ],
     purge: (sequences) => [
-      `${committed}; delete from ${table} where sequence in ${list(sequences)} and ${isKept}`,
+      `${committed}; ${deleteFrom(table)} where ${among(sequences)} and ${isKept}`,
       [],
       "text"
     ],
