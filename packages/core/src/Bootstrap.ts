@@ -137,9 +137,10 @@ export const layerConfig = <ES = never, RS = never, EB = never, RB = never>(
     })))
 
 /**
- * What can be configured, each key optional: `CQRS_SOURCE`, `CQRS_MAX_PAYLOAD_BYTES`, `CQRS_RELAY_BATCH_SIZE`,
- * `CQRS_RELAY_MAX_BATCH_BYTES`, `CQRS_RELAY_POLL_INTERVAL`, `CQRS_RELAY_GRACE` (durations as `5 seconds`),
- * `CQRS_EMITTER_CONCURRENCY`, `CQRS_EMITTER_MAX_DEPTH`.
+ * What can be configured, each key optional: `CQRS_SOURCE`, `CQRS_MAX_PAYLOAD_BYTES`, `CQRS_RELAY_LANES`,
+ * `CQRS_RELAY_BATCH_SIZE`, `CQRS_RELAY_MAX_BATCH_BYTES`, `CQRS_RELAY_POLL_INTERVAL`, `CQRS_RELAY_GRACE`,
+ * `CQRS_RELAY_RETENTION` (durations as `5 seconds`), `CQRS_RELAY_MAX_DEATHS`, `CQRS_RELAY_MAX_LONE_FAILURES`,
+ * `CQRS_EMITTER_CONCURRENCY`, `CQRS_EMITTER_MAX_DEPTH`. The relay's are those of `Relay.Options`.
  *
  * @since 0.1.0
  * @category constructors
@@ -147,15 +148,19 @@ export const layerConfig = <ES = never, RS = never, EB = never, RB = never>(
 export const config: Config.Config<Pick<Options, "relay" | "serialization" | "emitter">> = Config.all({
   source: Config.option(Config.nonEmptyString("CQRS_SOURCE")),
   maxPayloadBytes: Config.option(positive("CQRS_MAX_PAYLOAD_BYTES")),
+  lanes: Config.option(positive("CQRS_RELAY_LANES")),
   batchSize: Config.option(positive("CQRS_RELAY_BATCH_SIZE")),
   maxBatchBytes: Config.option(positive("CQRS_RELAY_MAX_BATCH_BYTES")),
   pollInterval: Config.option(duration("CQRS_RELAY_POLL_INTERVAL")),
   grace: Config.option(duration("CQRS_RELAY_GRACE")),
+  retention: Config.option(duration("CQRS_RELAY_RETENTION")),
+  maxDeaths: Config.option(positive("CQRS_RELAY_MAX_DEATHS")),
+  maxLoneFailures: Config.option(positive("CQRS_RELAY_MAX_LONE_FAILURES")),
   concurrency: Config.option(positive("CQRS_EMITTER_CONCURRENCY")),
   maxDepth: Config.option(positive("CQRS_EMITTER_MAX_DEPTH"))
 }).pipe(
-  Config.map(({ batchSize, concurrency, grace, maxBatchBytes, maxDepth, maxPayloadBytes, pollInterval, source }) => ({
-    relay: given({ batchSize, maxBatchBytes, pollInterval, grace }),
+  Config.map(({ concurrency, maxDepth, maxPayloadBytes, source, ...relay }) => ({
+    relay: given(relay),
     serialization: given({ source, maxPayloadBytes }),
     emitter: given({ concurrency, maxDepth })
   }))

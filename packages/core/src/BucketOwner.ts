@@ -70,9 +70,10 @@ export interface Membership {
   readonly release: (buckets: ReadonlyArray<number>) => Effect.Effect<void, StorageError>
   /**
    * Remembers that an entry of a bucket is about to be published with nothing else in flight, so that a death counts
-   * against it. `false`: the token was superseded, and it must not be published.
+   * against it; `undefined`: that it had an outcome, and a death counts against no entry. `false`: the token was
+   * superseded, and nothing must be published.
    */
-  readonly suspect: (bucket: number, sequence: bigint) => Effect.Effect<boolean, StorageError>
+  readonly suspect: (bucket: number, sequence: bigint | undefined) => Effect.Effect<boolean, StorageError>
   /** Forgets what was held against buckets: their entries had outcomes. */
   readonly acquit: (buckets: ReadonlyArray<number>) => Effect.Effect<void, StorageError>
 }

@@ -81,8 +81,9 @@ export const deadLetterHeaders = {
  * topic with its id, headers and payload intact and the reason beside them. It is never dropped: while the dead letter
  * topic cannot be reached the message is held. Messages that cannot be decoded are dead letters at once.
  *
- * While the database of a handler or of the inbox cannot be reached (a `TransactionError` or `StorageError` that says
- * `Unavailable`) the message is held, however long it takes: this counts as no attempt.
+ * While the database of a handler or of the inbox cannot be reached, or lacks its tables (a `TransactionError` or
+ * `StorageError` that says `Unavailable`, or a `StorageError` that says `Schema`), the message is held, however long it
+ * takes: this counts as no attempt.
  *
  * Without the inbox a handler may run again for a message it has handled: after a crash, a rebalance, or when another
  * handler of the message failed.
@@ -257,13 +258,13 @@ const reasonOf = (failed: Failed): string =>
     isSuspected(failed) ? (Cause.squash(failed.cause) as InboxError).message : nameOf(failed.cause)
   }`
 
-/** The database could not be reached: no fault of the message, nor of its handler. */
+/** The database could not be reached, or lacks a table: no fault of the message, nor of its handler. */
 const isOutage = (cause: Cause.Cause<unknown>): boolean =>
   Chunk.some(
     Cause.failures(cause),
     (error) =>
       (error instanceof TransactionError && (error.reason === "Unavailable" || error.reason === "OutcomeUnknown")) ||
-      (error instanceof StorageError && error.reason === "Unavailable")
+      (error instanceof StorageError && (error.reason === "Unavailable" || error.reason === "Schema"))
   )
 
 const holdUntilPublished = (broker: Context.Tag.Service<Broker>, message: Message): Effect.Effect<void> => {

@@ -30,7 +30,8 @@ export type Announceable<Ev extends Event.Any> = [DomainOf<Ev>] extends [never] 
  * The event is encoded and checked at once: an event that does not fit its schema, or is too large, fails here with the
  * reason `EventRejected`, and the transaction may go on without it. It is stored with the transaction's other events by
  * the last statement before COMMIT, in the order of their adding, and delivered at least once after that; events of one
- * topic and key in the order of their commits. If the transaction is rolled back, or a nested one or a savepoint it was
+ * topic and key in the order of their commits, where their transactions change a row in common or the event is declared
+ * with a `keyLock`. If the transaction is rolled back, or a nested one or a savepoint it was
  * added in, nobody will ever see it.
  *
  * @since 0.1.0

@@ -80,7 +80,7 @@ export interface Options {
  * - **Nested.** A `run` inside a `run` of the same database is a savepoint: what it wrote and added vanishes if it
  *   fails. Several at once inside one transaction take turns. Statements of another fiber beside a nested run that fails
  *   are undone with its savepoint: then the whole transaction fails with the reason `Savepoint`, and nothing is stored.
- * - **Interruption.** It is interruptible until the commit begins. A fiber that outlives the transaction gets errors.
+ * - **Interruption.** It is interruptible until the commit begins, which may wait for the key locks of its events. A fiber that outlives the transaction gets errors.
  * - **After the commit** the hooks of {@link afterCommit} run and emitted events are dispatched, in the order they were
  *   added, before `run` returns; this part is not interruptible.
  *

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { TransactionError } from "./internal/transactionError.ts"
-import { OutboxStorage, type Outgoing } from "./OutboxStorage.ts"
+import { bucketOf, OutboxStorage, type Outgoing } from "./OutboxStorage.ts"
 
 /**
  * The isolation levels of the SQL standard. Without one, the database's own default.
@@ -112,11 +112,12 @@ export const layerMemory: Layer.Layer<Transactor, never, OutboxStorage> = Layer.
             messages.length === 0 ? Effect.void : Effect.zipRight(
               Effect.mapError(storage.append(messages), (error) =>
                 new TransactionError({ reason: "OutboxFailed", message: error.message, cause: error })),
-              storage.arrivals.signal
+              storage.arrivals.signalFor(messages.map((message) =>
+                bucketOf(message, storage.buckets)
+              ))
             ),
           rollback: Effect.void
         }),
-      isConflict: () =>
-        false
+      isConflict: () => false
     }))
 )

@@ -110,19 +110,27 @@ describe("Bootstrap.layerConfig", () => {
       const config = yield* withConfig({
         CQRS_SOURCE: "/rooms",
         CQRS_MAX_PAYLOAD_BYTES: "1000",
+        CQRS_RELAY_LANES: "2",
         CQRS_RELAY_BATCH_SIZE: "7",
         CQRS_RELAY_MAX_BATCH_BYTES: "70",
         CQRS_RELAY_POLL_INTERVAL: "5 seconds",
         CQRS_RELAY_GRACE: "1 minute",
+        CQRS_RELAY_RETENTION: "2 days",
+        CQRS_RELAY_MAX_DEATHS: "6",
+        CQRS_RELAY_MAX_LONE_FAILURES: "8",
         CQRS_EMITTER_CONCURRENCY: "3",
         CQRS_EMITTER_MAX_DEPTH: "4"
       })(Bootstrap.config)
       assert.deepStrictEqual(JSON.parse(JSON.stringify(config)), {
         relay: {
+          lanes: 2,
           batchSize: 7,
           maxBatchBytes: 70,
           pollInterval: { _id: "Duration", _tag: "Millis", millis: 5000 },
-          grace: { _id: "Duration", _tag: "Millis", millis: 60_000 }
+          grace: { _id: "Duration", _tag: "Millis", millis: 60_000 },
+          retention: { _id: "Duration", _tag: "Millis", millis: 172_800_000 },
+          maxDeaths: 6,
+          maxLoneFailures: 8
         },
         serialization: { source: "/rooms", maxPayloadBytes: 1000 },
         emitter: { concurrency: 3, maxDepth: 4 }
@@ -148,6 +156,10 @@ describe("Bootstrap.layerConfig", () => {
       ["CQRS_RELAY_MAX_BATCH_BYTES", "-1"],
       ["CQRS_RELAY_POLL_INTERVAL", "soon"],
       ["CQRS_RELAY_POLL_INTERVAL", "0 seconds"],
+      ["CQRS_RELAY_LANES", "0"],
+      ["CQRS_RELAY_RETENTION", "-1 day"],
+      ["CQRS_RELAY_MAX_DEATHS", "none"],
+      ["CQRS_RELAY_MAX_LONE_FAILURES", "0"],
       ["CQRS_EMITTER_CONCURRENCY", "0"],
       ["CQRS_EMITTER_MAX_DEPTH", "-3"]
     ] as const

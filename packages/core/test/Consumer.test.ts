@@ -7,6 +7,7 @@ import {
   Inbox,
   type Message,
   Outbox,
+  OutboxStorage,
   Subscribers,
   Transaction
 } from "@effect-cqrs/core"
@@ -403,27 +404,37 @@ describe("messages that no handler can have", () => {
 })
 
 describe("outages", () => {
-  it.scoped("of the database consume no attempts: the message is held until it is back", () =>
-    Effect.gen(function*() {
-      const letters = yield* listen("g.dead-letters")
-      const out = yield* Ref.make(true)
-      const unavailable = new Transaction.TransactionError({ reason: "Unavailable", message: "gone" })
-      yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], retry: Schedule.recurs(1) }).pipe(
-          Layer.provide(onClosed({
-            see: (event) =>
-              Effect.if(Ref.get(out), { onTrue: () => unavailable, onFalse: () => see(`handled ${event.n}`) })
-          }))
+  for (
+    const [what, unavailable] of [
+      ["of the database", new Transaction.TransactionError({ reason: "Unavailable", message: "gone" })],
+      ["of a storage", new OutboxStorage.StorageError({ reason: "Unavailable", message: "gone" })],
+      ["that are a missing table", new OutboxStorage.StorageError({ reason: "Schema", message: "gone" })]
+    ] as const
+  ) {
+    it.scoped(`${what} consume no attempts: the message is held until it is back`, () =>
+      Effect.gen(function*() {
+        const letters = yield* listen("g.dead-letters")
+        const out = yield* Ref.make(true)
+        yield* Layer.build(
+          Consumer.layer({ group: "g", events: [RoomClosed], retry: Schedule.recurs(1) }).pipe(
+            Layer.provide(onClosed({
+              see: (event) =>
+                Effect.if(Ref.get(out), {
+                  onTrue: () => Effect.fail(unavailable),
+                  onFalse: () => see(`handled ${event.n}`)
+                })
+            }))
+          )
         )
-      )
-      yield* publish(closed(1), closed(2))
-      for (let second = 0; second < 120; second++) yield* Effect.zipRight(TestClock.adjust("1 second"), settled)
-      assert.deepStrictEqual(yield* Seen, [])
-      yield* Ref.set(out, false)
-      for (let second = 0; second < 20; second++) yield* Effect.zipRight(TestClock.adjust("1 second"), settled)
-      assert.deepStrictEqual(yield* Seen, ["handled 1", "handled 2"])
-      assert.deepStrictEqual(letters, [])
-    }).pipe(Effect.provide(Layer.merge(Ground, quiet))))
+        yield* publish(closed(1), closed(2))
+        for (let second = 0; second < 120; second++) yield* Effect.zipRight(TestClock.adjust("1 second"), settled)
+        assert.deepStrictEqual(yield* Seen, [])
+        yield* Ref.set(out, false)
+        for (let second = 0; second < 20; second++) yield* Effect.zipRight(TestClock.adjust("1 second"), settled)
+        assert.deepStrictEqual(yield* Seen, ["handled 1", "handled 2"])
+        assert.deepStrictEqual(letters, [])
+      }).pipe(Effect.provide(Layer.merge(Ground, quiet))))
+  }
 
   it.scoped("a broker that cannot be taken from, or whose adapter dies, is taken from again", () =>
     Effect.gen(function*() {

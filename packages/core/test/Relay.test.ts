@@ -1,5 +1,4 @@
-import type { Broker } from "@effect-cqrs/core"
-import { BucketOwner, type Message, Outbox, OutboxStorage, Relay, Transaction } from "@effect-cqrs/core"
+import { OutboxStorage, Relay } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Config,
@@ -16,62 +15,36 @@ import {
   Scope,
   TestClock
 } from "effect"
-import type { Noticed } from "./fixtures.ts"
 import {
   BrokerOut,
   Delivered,
   DestinationOut,
   failureOf,
-  holding,
   layerLogs,
   Logs,
-  membership,
   message,
   quiet,
   Rejected,
-  relay,
   RelayGround,
-  RoomClosed,
-  RoomOpened,
   Scripted,
   settled
 } from "./fixtures.ts"
-
-/** Commits events; `room n` goes to the topic of rooms with the room as its key. */
-const commit = (...events: ReadonlyArray<RoomClosed | RoomOpened | Noticed>) => Transaction.run(Outbox.addAll(events))
-const room = (key: string, n: number) => new RoomClosed({ room: key, n })
-const opening = (key: string, n: number) => new RoomOpened({ room: key, n })
-
-const numberOf = (one: Message.Message): number => JSON.parse(new TextDecoder().decode(one.payload)).n
-
-const delivered = Effect.map(Scripted, (script) => script.delivered.map(numberOf))
-const answering = (answer: (message: Message.Message, n: number) => Broker.Outcome) =>
-  Effect.map(Scripted, (script) => {
-    script.answer = (one) => answer(one, numberOf(one))
-  })
-const statistics = Effect.flatMap(OutboxStorage.OutboxStorage, (storage) => storage.statistics)
-const deadLetters = Effect.flatMap(OutboxStorage.OutboxStorage, (storage) => storage.deadLetters({ limit: 100 }))
-
-const everySecond = Schedule.spaced("1 second")
-const tick = Effect.flatMap(Relay.Relay, (one) => one.tick)
-const drain = Effect.flatMap(Relay.Relay, (one) => one.drain)
-
-/** A relay of one lane that moves when it is told to. */
-const manual = (options?: Relay.Options) =>
-  Layer.scoped(Relay.Relay, Relay.make({ lanes: 1, ...options })).pipe(
-    Layer.provideMerge(RelayGround),
-    Layer.provideMerge(quiet)
-  )
-
-/** A relay with its fiber. */
-const running = (options?: Relay.Options) => Layer.provideMerge(relay(options), quiet)
-
-/** Advances the clock in steps, so that what sleeps in between is woken in between. */
-const pass = (duration: Duration.DurationInput, step: Duration.DurationInput = "50 millis") =>
-  Effect.repeatN(
-    Effect.zipRight(TestClock.adjust(step), settled),
-    Math.ceil(Duration.toMillis(duration) / Duration.toMillis(step)) - 1
-  )
+import {
+  answering,
+  commit,
+  deadLetters,
+  delivered,
+  drain,
+  everySecond,
+  manual,
+  numberOf,
+  opening,
+  pass,
+  room,
+  running,
+  statistics,
+  tick
+} from "./support/relay.ts"
 
 describe("a step", () => {
   it.effect("publishes what is committed in one batch, by sequence, and removes what was delivered", () =>
@@ -292,173 +265,6 @@ describe("rejections", () => {
     }).pipe(Effect.provide(Layer.provideMerge(manual({ retry: Schedule.stop }), layerLogs))))
 })
 
-describe("outages", () => {
-  it.effect("of the broker consume no attempts, lose nothing, and delivery resumes by itself", () =>
-    Effect.gen(function*() {
-      yield* answering(() => BrokerOut)
-      yield* commit(room("blue", 1), room("blue", 2), opening("red", 3))
-      yield* pass("10 minutes", "5 seconds")
-      yield* commit(room("blue", 4))
-      yield* pass("1 minute", "5 seconds")
-      assert.deepStrictEqual(yield* statistics, { pending: 4, dead: 0, oldestAge: Duration.minutes(11) })
-      yield* answering(() => Delivered)
-      yield* pass("10 seconds")
-      // a few keys are tried first, then the rest
-      assert.deepStrictEqual(yield* delivered, [1, 3, 2, 4])
-      const { batches } = yield* Scripted
-      // backing off up to 10 seconds (jittered), not hammering, with two tries each
-      assert.isBelow(batches.length, 2 * 120)
-    }).pipe(Effect.provide(running({ lanes: 1 }))))
-
-  it.effect("of the broker keep the attempts that were counted before", () =>
-    Effect.gen(function*() {
-      yield* answering(() => Rejected())
-      yield* commit(room("blue", 1))
-      yield* settled
-      yield* answering(() => BrokerOut)
-      yield* pass("1 minute", "5 seconds")
-      yield* answering(() => Rejected())
-      yield* pass("20 seconds", "1 second")
-      assert.strictEqual((yield* deadLetters)[0]!.attempts, 2)
-    }).pipe(Effect.provide(running({ retry: Schedule.recurs(1) }))))
-
-  it.effect("of one destination suspend that destination and no other", () =>
-    Effect.gen(function*() {
-      yield* answering((one) => one.topic === "rooms" ? DestinationOut : Delivered)
-      yield* commit(room("blue", 1), opening("blue", 2))
-      yield* settled
-      assert.deepStrictEqual(yield* delivered, [2])
-      yield* pass("30 seconds", "1 second")
-      yield* commit(opening("blue", 3), room("red", 4))
-      yield* settled
-      assert.deepStrictEqual(yield* delivered, [2, 3])
-      yield* answering(() => Delivered)
-      yield* pass("10 seconds")
-      assert.deepStrictEqual(yield* delivered, [2, 3, 1, 4])
-      assert.strictEqual((yield* statistics).dead, 0)
-    }).pipe(Effect.provide(running({ lanes: 1 }))))
-
-  it.effect("of one destination starve no other, even if a batch is full of what waits for it", () =>
-    Effect.gen(function*() {
-      yield* answering((one) => one.topic === "rooms" ? DestinationOut : Delivered)
-      yield* commit(...Array.from({ length: 10 }, (_, n) => room(`room ${n}`, n)), opening("blue", 100))
-      yield* settled
-      assert.deepStrictEqual(yield* delivered, [100])
-    }).pipe(Effect.provide(running({ batchSize: 3 }))))
-
-  it.effect("a broker whose entries went elsewhere during its outage does not make the relay spin", () =>
-    Effect.gen(function*() {
-      const storage = yield* OutboxStorage.OutboxStorage
-      const reads = yield* Ref.make(0)
-      const holdings = yield* Ref.make<ReadonlyArray<number>>(Array.from({ length: 64 }, (_, bucket) => bucket))
-      const owner = Layer.succeed(BucketOwner.BucketOwner, {
-        join: Effect.succeed(
-          membership(Effect.zipRight(
-            Ref.update(reads, (n) => n + 1),
-            Effect.map(Ref.get(holdings), (buckets) => holding({ token: 0n, buckets }))
-          ))
-        )
-      })
-      for (const out of [BrokerOut, DestinationOut]) {
-        yield* Effect.scoped(Effect.gen(function*() {
-          yield* Ref.set(holdings, Array.from({ length: 64 }, (_, bucket) => bucket))
-          yield* Layer.build(Layer.provide(Relay.layer({ lanes: 1 }), owner))
-          yield* answering(() => out)
-          yield* storage.append([message({ payload: new TextEncoder().encode("{\"n\":1}") })])
-          yield* storage.arrivals.signal
-          yield* settled
-          yield* Ref.set(holdings, [])
-          yield* Ref.set(reads, 0)
-          yield* pass("10 seconds", "1 second")
-          assert.isBelow(yield* Ref.get(reads), 15, out._tag === "Retriable" ? out.scope : "")
-        }))
-      }
-    }).pipe(Effect.provide(Layer.provideMerge(RelayGround, quiet))))
-
-  it.effect("of the storage are waited out", () =>
-    Effect.gen(function*() {
-      const storage = yield* OutboxStorage.OutboxStorage
-      const out = yield* Ref.make(true)
-      const reads = yield* Ref.make(0)
-      const flaky = Layer.succeed(OutboxStorage.OutboxStorage, {
-        ...storage,
-        read: (options) =>
-          Effect.flatMap(Ref.get(out), (isOut) =>
-            Effect.zipRight(
-              Ref.update(reads, (n) => n + 1),
-              isOut
-                ? new OutboxStorage.StorageError({ reason: "Unavailable", message: "gone" })
-                : storage.read(options)
-            ))
-      })
-      yield* Layer.build(Layer.provide(Relay.layer({ lanes: 2 }), flaky))
-      yield* commit(room("blue", 1))
-      yield* pass("1 minute", "1 second")
-      assert.isBelow(yield* Ref.get(reads), 2 * 30)
-      yield* Ref.set(out, false)
-      yield* pass("10 seconds")
-      assert.deepStrictEqual(yield* delivered, [1])
-      assert.strictEqual((yield* Logs).filter((line) => line.startsWith("WARN")).length, 1)
-    }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(RelayGround, layerLogs))))
-
-  it.effect("a settlement that failed is repeated before anything else, and nothing is published again", () =>
-    Effect.gen(function*() {
-      const storage = yield* OutboxStorage.OutboxStorage
-      const failures = yield* Ref.make(3)
-      const settled_ = yield* Ref.make(0)
-      const flaky = Layer.succeed(OutboxStorage.OutboxStorage, {
-        ...storage,
-        settle: (token, settlements) =>
-          Effect.flatMap(Ref.getAndUpdate(failures, (n) => n - 1), (left) =>
-            left > 0
-              ? new OutboxStorage.StorageError({ reason: "Unavailable", message: "gone" })
-              : Effect.zipRight(Ref.update(settled_, (n) => n + 1), storage.settle(token, settlements)))
-      })
-      yield* Layer.build(Layer.provide(Relay.layer(), flaky))
-      yield* commit(room("blue", 1), room("blue", 2))
-      yield* pass("10 seconds")
-      yield* commit(room("blue", 3))
-      yield* pass("1 second")
-      assert.deepStrictEqual(yield* delivered, [1, 2, 3])
-      assert.strictEqual((yield* statistics).pending, 0)
-      assert.strictEqual(yield* Ref.get(settled_), 2)
-    }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(RelayGround, quiet))))
-
-  it.effect("an adapter that dies, or answers too few outcomes, is a broker that is out", () =>
-    Effect.gen(function*() {
-      const script = yield* Scripted
-      script.publish = () => Effect.die("a bug")
-      yield* commit(room("blue", 1), room("red", 2))
-      yield* settled
-      yield* pass("1 second")
-      script.publish = (batch) =>
-        Effect.sync(() => {
-          script.delivered.push(batch[0]!)
-          return [Delivered]
-        })
-      yield* pass("10 seconds")
-      assert.deepStrictEqual(yield* delivered, [1, 2])
-      assert.deepStrictEqual(yield* statistics, { pending: 0, dead: 0, oldestAge: Duration.zero })
-    }).pipe(Effect.provide(running())))
-
-  it.effect("the backoff schedule's last wait goes on when it ends", () =>
-    Effect.gen(function*() {
-      const script = yield* Scripted
-      yield* answering(() => BrokerOut)
-      yield* commit(room("blue", 1))
-      yield* settled
-      const seen: Array<number> = []
-      for (let second = 1; second <= 20; second++) {
-        yield* TestClock.adjust("1 second")
-        yield* settled
-        if (script.batches.length > seen.length + 1) seen.push(second)
-      }
-      assert.deepStrictEqual(seen, [2, 6, 10, 14, 18])
-    }).pipe(Effect.provide(running({
-      backoff: Schedule.intersect(Schedule.exponential("2 seconds"), Schedule.recurs(2))
-    }))))
-})
-
 describe("waking", () => {
   it.effect("a commit in the process wakes the relay, without a poll", () =>
     Effect.gen(function*() {
@@ -511,58 +317,6 @@ describe("waking", () => {
       yield* pass("1500 millis")
       assert.deepStrictEqual(yield* delivered, [1])
     }).pipe(Effect.provide(running({ pollInterval: "500 millis", retry: Schedule.spaced("2 seconds") }))))
-})
-
-describe("ownership", () => {
-  const owned = (held: BucketOwner.Holding) =>
-    Layer.scoped(Relay.Relay, Relay.make()).pipe(
-      Layer.provide(
-        Layer.succeed(BucketOwner.BucketOwner, { join: Effect.succeed(membership(Effect.succeed(held))) })
-      ),
-      Layer.provideMerge(RelayGround)
-    )
-
-  it.effect("reads the buckets it holds and no others", () => {
-    const blue = OutboxStorage.bucketOf({ topic: "rooms", key: "blue", id: "" }, 64)
-    return Effect.gen(function*() {
-      yield* commit(room("blue", 1), room("red", 2))
-      yield* drain
-      assert.deepStrictEqual(yield* delivered, [1])
-    }).pipe(Effect.provide(owned(holding({ buckets: [blue] }))))
-  })
-
-  it.effect("starts no publish outside its trusted window", () =>
-    Effect.gen(function*() {
-      yield* commit(room("blue", 1))
-      yield* TestClock.adjust("5 seconds")
-      yield* tick
-      assert.deepStrictEqual((yield* Scripted).batches, [])
-    }).pipe(Effect.provide(owned(holding({ trustedUntil: 5_000_000_000n })))))
-
-  it.effect("a settlement that was fenced off is said, and nothing is published until the relay has another token", () =>
-    Effect.gen(function*() {
-      const storage = yield* OutboxStorage.OutboxStorage
-      const token = yield* Ref.make(1n)
-      const fenced = yield* Relay.make().pipe(
-        Effect.provideService(OutboxStorage.OutboxStorage, {
-          ...storage,
-          settle: (own, settlements) => own === 1n ? Effect.succeed(false) : storage.settle(own, settlements)
-        }),
-        Effect.provideService(BucketOwner.BucketOwner, {
-          join: Effect.succeed(membership(Effect.map(Ref.get(token), (own) => holding({ token: own }))))
-        })
-      )
-      yield* commit(room("blue", 1))
-      yield* fenced.tick
-      yield* fenced.tick
-      assert.strictEqual((yield* Scripted).batches.length, 1)
-      assert.isTrue((yield* Logs).some((line) => line.includes("went to another relay")))
-      assert.strictEqual((yield* statistics).pending, 1)
-      yield* Ref.set(token, 2n)
-      yield* fenced.tick
-      assert.strictEqual((yield* Scripted).batches.length, 2)
-      assert.strictEqual((yield* statistics).pending, 0)
-    }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(RelayGround, layerLogs))))
 })
 
 describe("shutdown", () => {
@@ -641,7 +395,13 @@ describe("configuration", () => {
       [{ maxBatchBytes: -1 }, "maxBatchBytes is -1"],
       [{ pollInterval: 0 }, "pollInterval is 0"],
       [{ pollInterval: "soon" as Duration.DurationInput }, "pollInterval is soon"],
-      [{ grace: "1 sekunde" as Duration.DurationInput }, "grace is 1 sekunde"]
+      [{ grace: "1 sekunde" as Duration.DurationInput }, "grace is 1 sekunde"],
+      [{ lanes: 0 }, "lanes is 0"],
+      [{ lanes: 2.5 }, "lanes is 2.5"],
+      [{ retention: 0 }, "retention is 0"],
+      [{ retention: "for ever" as Duration.DurationInput }, "retention is for ever"],
+      [{ maxDeaths: 0 }, "maxDeaths is 0"],
+      [{ maxLoneFailures: -1 }, "maxLoneFailures is -1"]
     ] as const
   ) {
     it.effect(`${JSON.stringify(options)} is refused with a sentence that says what is wrong`, () =>

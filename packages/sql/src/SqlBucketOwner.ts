@@ -104,7 +104,7 @@ const make = (options: Options) =>
     })
 
     /** A client may count an update that changes nothing as none. */
-    const isNoted = (relay: bigint, bucket: number, sequence: bigint): Effect.Effect<boolean, StorageError> =>
+    const isNoted = (relay: bigint, bucket: number, sequence: bigint | undefined): Effect.Effect<boolean, StorageError> =>
       Effect.gen(function*() {
         const held = yield* query(statements.hold(names, relay))
         const lease = (yield* owners).find((one) => one.bucket === bucket)
@@ -196,7 +196,7 @@ const make = (options: Options) =>
               leases: hand.leases.map((one) =>
                 one.bucket !== bucket || one.suspect?.sequence === sequence
                   ? one
-                  : { ...one, suspect: { sequence, deaths: 0 } }
+                  : { ...one, suspect: sequence === undefined ? undefined : { sequence, deaths: 0 } }
               )
             }
             return true

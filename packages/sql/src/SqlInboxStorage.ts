@@ -5,15 +5,15 @@
  */
 import { InboxStorage, purging } from "@effect-cqrs/core/Inbox"
 import { StorageError } from "@effect-cqrs/core/OutboxStorage"
-import { SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
+import { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
 import { queries } from "./internal/queries.ts"
+import { clientOf, isElsewhere, outside } from "./internal/routing.ts"
 import { type Options as TableOptions, verify } from "./internal/tables.ts"
 
 /**
@@ -78,22 +78,34 @@ export const layer = (
           })
       }
       const { execute, query, write } = queries(sql, dialect, storageError)
+      const elsewhere = isElsewhere(clientOf(sql))
+      // by itself, the mark would stay when the handler's transaction is rolled back, and the message would be lost
+      const inside = <A>(effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> =>
+        Effect.flatMap(elsewhere, (is) =>
+          is ?
+            new StorageError({
+              reason: "Configuration",
+              message: "The inbox and the open transaction are of two SqlClients: build SqlInboxStorage and the " +
+                "Transactor of the handler with the same client"
+            }) :
+            effect)
+      // the open transaction is not these statements', and may be one of another database
       const apart = <A>(effect: Effect.Effect<A, StorageError>) =>
         Effect.retry(outside(effect), { schedule: victims, while: dialect.transaction.isConflict })
 
       const storage = InboxStorage.of({
         register: (key) => {
           const [text, params] = statements.register(names, key)
-          return Effect.matchEffect(sql.unsafe(text, params).raw, {
+          return inside(Effect.matchEffect(sql.unsafe(text, params).raw, {
             onSuccess: (raw) => Effect.succeed(dialect.affected(raw) === 1),
             onFailure: (cause) =>
               statements.isDuplicate(cause) ? Effect.succeed(false) : Effect.fail(storageError(cause))
-          })
+          }))
         },
         isSuspect: (message) =>
           Effect.map(outside(query(statements.isStarted(names, message))), (rows) => rows.length > 0),
         start: (key, start) => Effect.map(apart(write(statements.start(names, key, start))), statements.deaths),
-        finish: (key) => Effect.asVoid(execute(statements.forget(names, key))),
+        finish: (key) => inside(Effect.asVoid(execute(statements.forget(names, key)))),
         forget: (key) => Effect.asVoid(apart(write(statements.forget(names, key)))),
         purge: ({ limit }) =>
           Duration.isFinite(retention)
@@ -116,13 +128,6 @@ export const layer = (
 // -------------------------------------------------------------------------------------
 
 const victims = Schedule.jittered(Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(5)))
-
-/** A transaction that is open here is not this statement's, and may be one of another database. */
-const outside = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.mapInputContext(
-    effect,
-    (context: Context.Context<never>) => Context.omit(TransactionConnection)(context) as Context.Context<never>
-  )
 
 const positive = (what: string, input: Duration.DurationInput): Effect.Effect<Duration.Duration, StorageError> => {
   const duration = Duration.decode(input)

@@ -8,6 +8,7 @@ import { Cause, Duration, Effect, Exit, Layer, Redacted, Schema } from "effect"
 import { inspect } from "node:util"
 import { proxy } from "./proxy.ts"
 import { onEachServer, postgres } from "./servers.ts"
+import { startChecks } from "./startChecks.ts"
 
 class Noted extends Event.notification<Noted>()("noted", { topic: "notes", payload: { text: Schema.String } }) {}
 
@@ -234,38 +235,7 @@ onEachServer((server, url) => {
         yield* build()
       }).pipe(Effect.provide(server.layerNew(url))))
 
-    it.scopedLive("that are older or newer are told apart", () =>
-      Effect.gen(function*() {
-        const sql = yield* SqlClient.SqlClient
-        yield* Migrations.run()
-        yield* sql`insert into cqrs_migrations (migration_id, name) values (99, 'from_the_future')`
-        const newer = yield* refusal()
-        assert.strictEqual(newer.reason, "Schema")
-        assert.match(newer.message, /version 99, newer than .* update/)
-        yield* sql`delete from cqrs_migrations`
-        const older = yield* refusal()
-        assert.strictEqual(older.reason, "Schema")
-        assert.match(older.message, /version 0, .* run the migrations/)
-      }).pipe(Effect.provide(server.layerNew(url))))
-
-    it.scopedLive("keep their number of buckets, and say so where another one is asked for or stored", () =>
-      Effect.gen(function*() {
-        const sql = yield* SqlClient.SqlClient
-        yield* build({ migrate: true, buckets: 8 })
-        const other = yield* refusal({ buckets: 16 })
-        assert.strictEqual(other.reason, "Configuration")
-        assert.match(other.message, /8 buckets and 16 are asked for/)
-        yield* sql`update cqrs_settings set value = '32' where name = 'buckets'`
-        const changed = yield* refusal({ buckets: 8 })
-        assert.strictEqual(changed.reason, "Configuration")
-        assert.match(changed.message, /32 buckets and 8 are asked for/)
-        for (const nonsense of ["", "many", "0", "-8", "1e9", "8.5"]) {
-          yield* sql`update cqrs_settings set value = ${nonsense} where name = 'buckets'`
-          const corrupt = yield* refusal({ buckets: 8 })
-          assert.strictEqual(corrupt.reason, "Corrupt", nonsense)
-          assert.match(corrupt.message, /cqrs_settings says .* restore the number/)
-        }
-      }).pipe(Effect.provide(server.layerNew(url))))
+    startChecks(() => server.layerNew(url))
   })
 
   describe("an event", () => {
@@ -281,10 +251,10 @@ onEachServer((server, url) => {
         yield* note("small")
         assert.strictEqual(yield* pending, 1)
       }).pipe(
-        Effect.provide(
-          Layer.merge(SqlStorage.layer({ migrate: true }), Serialization.layer({ maxPayloadBytes: 1000 }))
-        ),
-        Effect.provide(server.layerNew(url))
+        Effect.provide(Layer.provide(
+          Layer.merge(SqlStorage.layer({ migrate: true }), Serialization.layer({ maxPayloadBytes: 1000 })),
+          server.layerNew(url)
+        ))
       ))
 
     if (!isPostgres) {

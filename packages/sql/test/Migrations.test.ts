@@ -6,6 +6,7 @@ import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schema } from "effect"
 import { client, Filename, layerFile, layerFilename, layerInMemory } from "./sqlite.ts"
+import { startChecks } from "./startChecks.ts"
 
 const tables = Effect.flatMap(SqlClient.SqlClient, (sql) =>
   Effect.map(
@@ -185,19 +186,7 @@ describe("the check at the start", () => {
       }).pipe(Effect.provide(layerInMemory)))
   }
 
-  it.scopedLive("tells older tables from newer ones, and what to do about either", () =>
-    Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      yield* Migrations.run()
-      yield* sql`insert into cqrs_migrations (migration_id, name) values (99, 'from_the_future')`
-      const newer = yield* refusal()
-      assert.strictEqual(newer.reason, "Schema")
-      assert.match(newer.message, /cqrs_outbox.* version 99, newer than .* 1: update/)
-      yield* sql`delete from cqrs_migrations`
-      const older = yield* refusal()
-      assert.strictEqual(older.reason, "Schema")
-      assert.match(older.message, /cqrs_outbox.* version 0, .* needs 1: run the migrations/)
-    }).pipe(Effect.provide(layerInMemory)))
+  startChecks(() => layerInMemory)
 
   it.scopedLive("records the number of buckets at the first start, and refuses another one", () =>
     Effect.gen(function*() {
@@ -229,14 +218,4 @@ describe("the check at the start", () => {
         yield* opens({ buckets: 4096 })
       }).pipe(Effect.provide(layerInMemory)))
   }
-
-  it.scopedLive("says what is stored in place of a number of buckets that somebody has changed to nonsense", () =>
-    Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      yield* opens({ migrate: true })
-      yield* sql`update cqrs_settings set value = 'many'`
-      const error = yield* refusal()
-      assert.strictEqual(error.reason, "Corrupt")
-      assert.include(error.message, "cqrs_settings")
-    }).pipe(Effect.provide(layerInMemory)))
 })

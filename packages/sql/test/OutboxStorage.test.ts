@@ -4,7 +4,7 @@ import { SqlClient } from "@effect/sql"
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { tables } from "./outbox.ts"
+import { manyBuckets, tables } from "./outbox.ts"
 import { folder, layerFile, layerInMemory } from "./sqlite.ts"
 
 const layer = SqlStorage.layer({ migrate: true })
@@ -39,3 +39,10 @@ OutboxStorageSuite.suite("SQLite in memory", {
   layer: () => Layer.provideMerge(layer, layerInMemory),
   reopen: Suite.unsupported("a database in memory goes with its connection")
 })
+
+it.scopedLive(
+  "SQLite: 4096 buckets are read and listed in order, in several statements",
+  () =>
+    Effect.provide(manyBuckets, Layer.provideMerge(SqlStorage.layer({ migrate: true, buckets: 4096 }), layerInMemory)),
+  30_000
+)

@@ -1,7 +1,7 @@
 import type { BucketOwner } from "@effect-cqrs/core"
 import { Broker, Event, Outbox, OutboxStorage, Relay, Transaction, type Transactor } from "@effect-cqrs/core"
 import { PgNotifications, SqlStorage } from "@effect-cqrs/sql"
-import { Endpoint } from "@effect-cqrs/testing"
+import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { SqlClient } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
@@ -16,15 +16,7 @@ type Services = SqlClient.SqlClient | OutboxStorage.OutboxStorage | Transactor.T
 
 const heartbeat = "100 millis"
 
-const eventually = <A, E, R>(what: string, look: Effect.Effect<A, E, R>, isWanted: (value: A) => boolean) =>
-  Effect.gen(function*() {
-    for (let attempt = 0; attempt < 1000; attempt++) {
-      const value = yield* look
-      if (isWanted(value)) return value
-      yield* Effect.sleep("10 millis")
-    }
-    return assert.fail(`not within ten seconds: ${what}`)
-  })
+const { eventually } = Fixtures
 
 const hint = "`npm run services -- up` finds or starts one."
 

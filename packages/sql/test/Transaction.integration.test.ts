@@ -2,9 +2,10 @@ import { SqlStorage } from "@effect-cqrs/sql"
 import { Suite, TransactionSuite } from "@effect-cqrs/testing"
 import { SqlClient } from "@effect/sql"
 import { describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer } from "effect"
-import { layerStatements, onEachServer, Other, postgres } from "./servers.ts"
-import { outside } from "./sqlite.ts"
+import { Effect, Layer } from "effect"
+import { deadlock, layerTables } from "./databases.ts"
+import type { Other } from "./servers.ts"
+import { onEachServer, postgres } from "./servers.ts"
 
 const sql = SqlClient.SqlClient
 
@@ -23,37 +24,9 @@ const facts = {
   statement: (text: string) => Effect.flatMap(sql, (sql) => sql.unsafe(text).unprepared)
 }
 
-/**
- * Two transactions that wait for each other: the one inside is the victim, since it has changed less than the other.
- */
-const deadlock = Effect.gen(function*() {
-  const mine = yield* sql
-  const others = yield* Other
-  const locked = yield* Deferred.make<void>()
-  yield* mine.unsafe("update locks set n = n + 1 where id = 1")
-  yield* Effect.forkDaemon(outside(others.withTransaction(Effect.gen(function*() {
-    yield* others.unsafe("update locks set n = n + 1 where id > 1")
-    yield* Deferred.succeed(locked, undefined)
-    yield* others.unsafe("update locks set n = n + 1 where id = 1")
-  }))))
-  yield* Deferred.await(locked)
-  yield* Effect.sleep("100 millis")
-  yield* mine.unsafe("update locks set n = n + 1 where id = 2")
-})
-
 onEachServer((server, url) => {
   const isPostgres = server === postgres
-  const tables = layerStatements([
-    "create table facts (id varchar(255) primary key not null)",
-    "create table locks (id int primary key not null, n int not null)",
-    `insert into locks values ${Array.from({ length: 200 }, (_, i) => `(${i + 1}, 0)`).join(", ")}`,
-    ...(isPostgres
-      ? [
-        "create table parents (id int primary key)",
-        "create table children (parent int references parents (id) deferrable initially deferred)"
-      ]
-      : [])
-  ])
+  const tables = layerTables(server)
   TransactionSuite.suite<SqlClient.SqlClient | Other>(server.name, {
     ...facts,
     layer: () =>

@@ -1,6 +1,7 @@
-import { type Message, OutboxStorage } from "@effect-cqrs/core"
+import { Event, type Message, Outbox, OutboxStorage, Transaction } from "@effect-cqrs/core"
 import { SqlClient } from "@effect/sql"
-import { Effect } from "effect"
+import { assert } from "@effect/vitest"
+import { Effect, Schema } from "effect"
 
 const withSql = <A, E>(use: (sql: SqlClient.SqlClient) => Effect.Effect<A, E>) =>
   Effect.flatMap(SqlClient.SqlClient, use)
@@ -39,3 +40,36 @@ const digits = Array.from(
   "abcdef",
   (name) => `(${Array.from({ length: 10 }, (_, digit) => `select ${digit} as d`).join(" union all ")}) ${name}`
 ).join(", ")
+
+export class Noted extends Event.notification<Noted>()("noted", {
+  topic: "notes",
+  payload: { n: Schema.Number },
+  key: (event) => String(event.n)
+}) {}
+
+/** On a storage of 4096 buckets: more than one statement can read from. */
+export const manyBuckets = Effect.gen(function*() {
+  const storage = yield* OutboxStorage.OutboxStorage
+  yield* Transaction.run(
+    Effect.forEach(Array.from({ length: 600 }, (_, n) => n), (n) => Outbox.add(new Noted({ n })))
+  )
+  const from = Array.from({ length: 4096 }, (_, bucket) => ({ bucket }))
+  const entries = yield* storage.read({ from, exceptTopics: [], limit: 500, maxBytes: 1e9 })
+  const sequences = entries.map(({ sequence }) => sequence)
+  assert.strictEqual(sequences.length, 500)
+  assert.isAbove(new Set(entries.map(({ bucket }) => bucket)).size, 300)
+  assert.deepStrictEqual(sequences, [...sequences].sort((a, b) => a < b ? -1 : 1))
+  assert.strictEqual(sequences.at(-1)! - sequences[0]!, 499n)
+  const size = entries[0]!.message.payload.length
+  const few = yield* storage.read({ from, exceptTopics: [], limit: 500, maxBytes: size * 3 })
+  assert.deepStrictEqual(few.map(({ sequence }) => sequence), sequences.slice(0, 3))
+  const { Dead } = OutboxStorage.Settlement
+  yield* storage.settle(
+    0n,
+    sequences.map((sequence) => Dead({ sequence, attempts: 1, policy: "halt", reason: "no" }))
+  )
+  const letters = yield* storage.deadLetters({ limit: 100, after: sequences[9]! })
+  assert.deepStrictEqual(letters.map(({ sequence }) => sequence), sequences.slice(10, 110))
+  assert.strictEqual((yield* storage.waiting(from.map(({ bucket }) => bucket))).length, 500)
+  assert.strictEqual((yield* storage.statistics).dead, 500)
+})

@@ -15,8 +15,8 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as assert from "node:assert"
+import { assertMessage, messageOf, texts } from "./Fixtures.ts"
 import { assertIds, assertOrder, casesOf } from "./internal/cases.ts"
-import { assertMessage, messageOf, texts } from "./internal/messages.ts"
 import type { Feature, Runner } from "./Suite.ts"
 
 /**

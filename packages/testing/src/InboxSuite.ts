@@ -18,8 +18,8 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as assert from "node:assert"
+import { texts } from "./Fixtures.ts"
 import { assertIds, casesOf } from "./internal/cases.ts"
-import { texts } from "./internal/messages.ts"
 import type { Feature, Runner } from "./Suite.ts"
 
 /**

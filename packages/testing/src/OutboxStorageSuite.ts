@@ -11,6 +11,7 @@ import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { arrivalCases } from "./internal/outboxStorage/arrivals.ts"
 import { deadLetterCases } from "./internal/outboxStorage/deadLetters.ts"
+import { keyLockCases } from "./internal/outboxStorage/keyLocks.ts"
 import { readCases } from "./internal/outboxStorage/read.ts"
 import { settleCases } from "./internal/outboxStorage/settle.ts"
 import { statisticsCases } from "./internal/outboxStorage/statistics.ts"
@@ -83,6 +84,7 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
   facts.describe(`${name}: outbox storage`, () => {
     readCases(topic)
     storedCases(topic)
+    keyLockCases(topic)
     settleCases(topic)
     deadLetterCases(topic)
     statisticsCases(topic)

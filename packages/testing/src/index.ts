@@ -13,6 +13,14 @@ export * as BrokerSuite from "./BrokerSuite.ts"
 export * as Endpoint from "./Endpoint.ts"
 
 /**
+ * What tests of storages and brokers need again and again: messages, texts that are easily harmed, and waiting for something
+ * to be so.
+ *
+ * @since 0.1.0
+ */
+export * as Fixtures from "./Fixtures.ts"
+
+/**
  * The promises of the inbox, as a suite that every inbox storage runs.
  *
  * @since 0.1.0

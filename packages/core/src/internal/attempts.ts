@@ -9,7 +9,7 @@ import { aloneOf } from "./alone.ts"
 import { outage } from "./scheduleDelay.ts"
 
 /** Wraps each handler of a message. */
-export type Around = (options: {
+type Around = (options: {
   readonly handler: string
   readonly effect: Effect.Effect<unknown, unknown>
 }) => Effect.Effect<unknown, unknown>
@@ -62,16 +62,16 @@ export const throughInbox = (options: {
         ),
         outage
       ))
+      const atEase: Attempts["attempt"] = (run) => flight.beside(() => run(through({})))
+      const carefully: Attempts["attempt"] = <A, E>(run: (around: Around) => Effect.Effect<A, E>) =>
+        Effect.flatMap(isSuspect, (suspect): Effect.Effect<A, E> =>
+          suspect
+            ? flight.alone(Effect.suspend(() => run(careful(true))))
+            : flight.beside((isAlone) => run(careful(isAlone))))
       const isFirst = first > 0
       if (isFirst) first -= 1
       return {
-        attempt: isFirst || redeliveries > 0
-          ? (run) =>
-            Effect.flatMap(isSuspect, (suspect) =>
-              suspect
-                ? flight.alone(Effect.suspend(() => run(careful(true))))
-                : flight.beside((isAlone) => run(careful(isAlone))))
-          : (run) => flight.beside(() => run(through({}))),
+        attempt: isFirst || redeliveries > 0 ? carefully : atEase,
         acquit: (handlers) =>
           Effect.forEach(
             handlers,

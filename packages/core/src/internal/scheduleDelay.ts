@@ -29,14 +29,17 @@ export const delayAfter = (
     return Option.some(Duration.millis(Math.ceil(delay)))
   })
 
-/** For what is tried for ever: the schedule's last delay stands in for those behind its end. */
+/**
+ * For what is tried for ever: the schedule's last delay stands in for those behind its end. At least a millisecond: a
+ * schedule without waits would never let go.
+ */
 export const backoffAfter = (
   schedule: Schedule.Schedule<unknown, unknown>,
   attempts: number
 ): Effect.Effect<Duration.Duration> =>
   Effect.flatMap(delayAfter(schedule, attempts, undefined), (delay) =>
     Option.isSome(delay) ?
-      Effect.succeed(delay.value)
+      Effect.succeed(Duration.max(delay.value, Duration.millis(1)))
       : attempts <= 1 ?
       Effect.succeed(Duration.seconds(1))
       : backoffAfter(schedule, attempts - 1))

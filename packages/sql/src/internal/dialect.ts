@@ -106,8 +106,8 @@ export interface Dialect {
       buckets: ReadonlyArray<number>,
       gone: ReadonlyArray<bigint>
     ) => Query
-    /** Notes the entry to blame for a death from now on, if the relay is there and owns the bucket. */
-    readonly suspect: (names: Names, relay: bigint, bucket: number, sequence: bigint) => Query
+    /** Notes the entry to blame for a death from now on, or that none is, if the relay is there and owns the bucket. */
+    readonly suspect: (names: Names, relay: bigint, bucket: number, sequence: bigint | undefined) => Query
     /** Forgets what speaks against buckets of a relay. */
     readonly acquit: (names: Names, relay: bigint, buckets: ReadonlyArray<number>) => Query
     /** Gives buckets back. */
@@ -198,7 +198,8 @@ export interface OutboxStatements {
     readonly maxBytes: number
   }) => Query
   readonly pending: (sequences: ReadonlyArray<bigint>) => Query
-  /** `sequence`, `bucket` (the place), `topic`, `partition_key`, `due`: microseconds from now, or null for a dead letter. */
+  /** `sequence`, `bucket` (the place), `topic`, `partition_key`, `due`: microseconds from now, below
+   * 0 if it is overdue, or null for a dead letter. */
   readonly waiting: (buckets: ReadonlyArray<number>) => Query
   /** `sequence`: the largest, or null. */
   readonly tail: Query

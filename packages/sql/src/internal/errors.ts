@@ -27,9 +27,21 @@ export const run = (connection: Connection, statement: string): Effect.Effect<vo
 
 /** The connection is gone, and with it what was open on it. */
 export const isDisconnected = (error: unknown): boolean =>
-  ["PROTOCOL_CONNECTION_LOST", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ECONNREFUSED", "57P01", "57P02", "08006", "08003"]
+  [
+    "PROTOCOL_CONNECTION_LOST",
+    "ER_SERVER_SHUTDOWN",
+    "ECONNRESET",
+    "EPIPE",
+    "ETIMEDOUT",
+    "ECONNREFUSED",
+    "57P01",
+    "57P02",
+    "08006",
+    "08003"
+  ]
     .includes(codeOf(error)) ||
-  /connection (terminated|ended|closed|is closed|not queryable)|closed state/i.test(textOf(error))
+  // MariaDB's own 1927 has no name in the driver
+  /connection (terminated|ended|closed|is closed|was killed|not queryable)|closed state/i.test(textOf(error))
 
 /** The driver needs no help. */
 export const begun: Begun = { cancel: Effect.void, destroy: Effect.void }

@@ -19,8 +19,19 @@ export interface Flush {
   readonly storageError: (error: SqlError) => StorageError
 }
 
-/** As text a value has up to twice its length, while parameters are sent as they are. */
-const longestText = 64 * 1024
+/**
+ * How much of values goes with the COMMIT. As text a value has up to twice its length, while parameters are sent as they
+ * are; and servers take 16 MiB at once, some less.
+ */
+const most = 64 * 1024
+
+const sizeOf = (rows: ReadonlyArray<Row>): number => {
+  let size = 0
+  for (const row of rows) {
+    for (const value of row) size += value === null || typeof value === "number" ? 8 : value.length
+  }
+  return size
+}
 
 export const makeFlush = (options: {
   readonly sql: SqlClient
@@ -44,16 +55,10 @@ export const makeFlush = (options: {
           : Effect.zipRight(Effect.mapError(sql.unsafe(lock).unprepared, storageError), inserts)
       }),
     text: (messages) => {
-      let size = 0
-      for (const { payload } of messages) size += payload.length
-      if (size > longestText) return undefined
-      const inserts = dialect.append.text(names, rows(messages))
+      const all = rows(messages)
+      const inserts = sizeOf(all) > most ? undefined : dialect.append.text(names, all)
       const lock = locks(messages)
-      return inserts === undefined || inserts.length > 4 * longestText
-        ? undefined
-        : lock === ""
-        ? inserts
-        : `${lock}; ${inserts}`
+      return inserts === undefined || lock === "" ? inserts : `${lock}; ${inserts}`
     },
     storageError
   }

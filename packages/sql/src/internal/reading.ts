@@ -55,6 +55,7 @@ export const reading = (statements: OutboxStatements, buckets: number, { query }
             bucket: bucketAt(Number(row.bucket), buckets) ?? 0,
             topic: row.topic,
             key: row.partition_key ?? undefined,
+            // a Duration is never negative
             due: row.due === null ? undefined : Duration.micros(BigInt(row.due))
           })))
       ),

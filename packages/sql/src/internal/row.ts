@@ -29,6 +29,11 @@ const columns: ReadonlyArray<readonly [name: string, value: (message: Message.Me
   ["payload_bytes", (message) => message.payload.length]
 ]
 
+/** Hexadecimal digits, which mean the same whatever a session has set. */
+export const hex = (value: string | Uint8Array): string =>
+  (typeof value === "string" ? Buffer.from(value) : Buffer.from(value.buffer, value.byteOffset, value.byteLength))
+    .toString("hex")
+
 /** A message's values, one for each column. */
 export type Row = ReadonlyArray<Value>
 

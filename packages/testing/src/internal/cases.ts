@@ -66,18 +66,3 @@ export const assertOrder = (what: string, actual: ReadonlyArray<string>, expecte
     )
   }
 }
-
-/** Looks again and again until it is as wanted, for up to ten seconds. */
-export const eventually = <A, E, R>(
-  what: string,
-  look: Effect.Effect<A, E, R>,
-  isWanted: (value: A) => boolean
-): Effect.Effect<A, E, R> =>
-  Effect.gen(function*() {
-    for (let attempt = 0;; attempt++) {
-      const value = yield* look
-      if (isWanted(value)) return value
-      if (attempt >= 1000) assert.fail(`not within ten seconds: ${what}`)
-      yield* Effect.sleep("10 millis")
-    }
-  })

@@ -1,14 +1,16 @@
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import { Broker } from "../../Broker.ts"
 import { BucketOwner } from "../../BucketOwner.ts"
 import { OutboxStorage, type StorageError } from "../../OutboxStorage.ts"
 import type { Progress } from "../../Relay.ts"
 import * as Wake from "../../Wake.ts"
 import { backoffAfter } from "../scheduleDelay.ts"
+import { makeGate } from "./gate.ts"
 import { type Ground, makeLane } from "./lane.ts"
 import { add, nothing } from "./progress.ts"
 import type { Settings } from "./settings.ts"
@@ -23,18 +25,26 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
     const storage = yield* OutboxStorage
     const broker = yield* Broker
     const membership = yield* Effect.flatMap(BucketOwner, (owner) => owner.join)
-    const suspensions = new Suspensions(settings.backoff, yield* Wake.make)
-    const gate = yield* Effect.makeSemaphore(settings.lanes)
+    /** What all lanes wait for: something is back, the holding has changed, the relay stops. */
+    const bell = yield* Wake.make
+    const suspensions = new Suspensions(settings.backoff, bell)
+    const gate = makeGate(settings.lanes)
 
     /** Said once, not once per lane. */
     let isStorageOut = false
-    let looked: { readonly at: number; readonly revision: number } | undefined
-    /** Looked at once per poll, for all lanes, and whenever the storage has signalled. */
+    let looked: { readonly at: number; readonly signals: number; readonly revision: number } | undefined
+    /** What a signal that is about no bucket in particular raises: a redrive or a discard, among others. */
+    const signals = storage.arrivals.of([]).version
+    /** Looked at once per poll, for all lanes, and at the first step behind a signal, though not after each of many. */
     const revision: Effect.Effect<number, StorageError> = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
-      if (looked !== undefined && now - looked.at < settings.pollMillis) return looked.revision
-      looked = { at: now, revision: yield* storage.revision }
-      return looked.revision
+      const seen = yield* signals
+      const isFresh = looked !== undefined &&
+        now - looked.at < (seen === looked.signals ? settings.pollMillis : settings.pollMillis / 16)
+      if (looked !== undefined && isFresh) return looked.revision
+      const current = yield* storage.revision
+      looked = { at: now, signals: seen, revision: current }
+      return current
     })
 
     const ground: Ground = { storage, broker, membership, settings, suspensions, gate, revision, count }
@@ -45,7 +55,11 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
     type Lane = typeof lanes[number]
 
     const steps = Effect.map(
-      Effect.forEach(lanes, (lane) => lane.step, { concurrency: "unbounded" }),
+      // one that fails interrupts no other
+      Effect.flatMap(
+        Effect.forEach(lanes, (lane) => Effect.exit(lane.step), { concurrency: "unbounded" }),
+        (exits) => Option.getOrElse(Exit.all(exits), () => Exit.succeed([]))
+      ),
       (all) => ({
         progress: all.map((one) => one.progress).reduce(add, nothing),
         more: all.some((one) => one.more)
@@ -64,45 +78,52 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
       })
     ).pipe(Effect.map(({ total }) => total), Effect.withTracerEnabled(false))
 
-    /** How long there is no point in another step, if nothing comes in. An idle lane looks less and less often. */
-    const pause = (lane: Lane, idle: number) =>
+    /**
+     * How long there is no point in another step, if nothing comes in. An idle lane looks less and less often. What was due
+     * when its step began and could not be tried waits for a poll.
+     */
+    const pause = (lane: Lane, began: number, idle: number) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         const { brokerUntil } = suspensions
         if (brokerUntil !== undefined && brokerUntil > now) return { millis: brokerUntil - now, wakes: false }
         const poll = Math.min(settings.pollMillis, settings.pollMillis / 16 * 2 ** idle)
-        const next = Math.min(lane.nextDue(now), suspensions.nextTrial(now)) - now
+        const next = Math.min(lane.nextDue(began), suspensions.nextTrial(began)) - now
         return { millis: Math.max(0, Math.min(poll, next)), wakes: true }
       })
 
-    const runLane = (lane: Lane, stopping: Effect.Effect<void>, isStopped: () => boolean): Effect.Effect<void> => {
+    const runLane = (lane: Lane, isStopped: () => boolean): Effect.Effect<void> => {
       let failures = 0
       let idle = 0
       const once = Effect.gen(function*() {
         // before the step: what comes in behind it is then seen by the wait
-        const arrivals = storage.arrivals.of(lane.buckets())
+        const buckets = lane.buckets()
+        const arrivals = storage.arrivals.of(buckets)
         const seen = yield* arrivals.version
-        const held = yield* membership.changes.version
-        const well = yield* suspensions.recovered.version
+        const rung = yield* bell.version
+        // the stop may have been rung before the bell was read
+        if (isStopped()) return
+        const began = yield* Clock.currentTimeMillis
         const { more, progress } = yield* lane.step
         failures = 0
         isStorageOut = false
         idle = progress.read === 0 ? Math.min(idle + 1, 8) : 0
-        if (more) return
-        const { millis, wakes } = yield* pause(lane, idle)
-        const sleep = Effect.sleep(millis)
-        const wake = Effect.raceAll([
-          arrivals.waitPast(seen),
-          membership.changes.waitPast(held),
-          suspensions.recovered.waitPast(well)
-        ])
-        yield* Effect.raceFirst(wakes ? Effect.raceFirst(sleep, wake) : sleep, stopping)
+        // nobody has listened to the buckets that it has just taken up
+        if (more || lane.buckets() !== buckets) return
+        const { millis, wakes } = yield* pause(lane, began, idle)
+        yield* wakes
+          ? Effect.raceAll([Effect.sleep(millis), bell.waitPast(rung), arrivals.waitPast(seen)])
+          : Effect.raceFirst(Effect.sleep(millis), bell.waitPast(rung))
       }).pipe(
+        // an interruption of the lane itself comes through: it is not caught
         Effect.catchAllCause((cause) =>
-          Cause.isInterruptedOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.gen(function*() {
+          Effect.gen(function*() {
             failures += 1
             if (!isStorageOut) yield* Effect.logWarning("The relay cannot reach its storage and tries again", cause)
             isStorageOut = true
-            yield* Effect.raceFirst(Effect.sleep(yield* backoffAfter(settings.backoff, failures)), stopping)
+            const rung = yield* bell.version
+            if (isStopped()) return
+            const wait = yield* backoffAfter(settings.backoff, failures)
+            yield* Effect.raceFirst(Effect.sleep(wait), bell.waitPast(rung))
           })
         )
       )
@@ -130,12 +151,19 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
     const run = (stopping: Effect.Effect<void>): Effect.Effect<void> =>
       Effect.gen(function*() {
         let stopped = false
-        yield* Effect.fork(Effect.zipRight(stopping, Effect.sync(() => stopped = true)))
+        yield* Effect.fork(Effect.zipRight(Effect.zipRight(stopping, Effect.sync(() => stopped = true)), bell.signal))
+        const announce = (seen: number): Effect.Effect<never> =>
+          Effect.flatMap(
+            Effect.zipRight(membership.changes.waitPast(seen), membership.changes.version),
+            (version) => Effect.zipRight(bell.signal, announce(version))
+          )
+        const announcing = yield* Effect.fork(Effect.flatMap(membership.changes.version, announce))
         const purging = settings.retention === undefined ? undefined : yield* Effect.fork(purge(settings.retention))
-        yield* Effect.forEach(lanes, (lane) => runLane(lane, stopping, () => stopped), {
+        yield* Effect.forEach(lanes, (lane) => runLane(lane, () => stopped), {
           concurrency: "unbounded",
           discard: true
         })
+        yield* Fiber.interrupt(announcing)
         if (purging !== undefined) yield* Fiber.interrupt(purging)
       }).pipe(Effect.withTracerEnabled(false))
 

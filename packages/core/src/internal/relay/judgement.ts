@@ -36,7 +36,7 @@ export const bury = (entry: Entry, reason: string, settings: Settings): Settleme
 
 /**
  * What becomes of published entries. An outage is told from poison by what else went through: a destination that took
- * nothing is out; one that took others has something against this entry, which is then held back alone, and after several
+ * nothing is out; one that took others, then or since this entry failed last, has something against this entry, which is then held back alone, and after several
  * such failures counts as rejected. Entries behind a failed one of their topic and key say nothing: the broker held them
  * back, or they were not tried.
  */
@@ -46,10 +46,12 @@ export const judge = (options: {
   readonly isTrial: boolean
   readonly settings: Settings
   readonly lone: LoneFailures
+  /** How often a destination has taken something so far, from any lane. */
+  readonly takings: (topic: string) => number
   readonly now: number
 }): Effect.Effect<Judgement> =>
   Effect.gen(function*() {
-    const { lone, published, settings } = options
+    const { lone, published, settings, takings } = options
     const well = new Set<string>()
     for (const { entry, outcome } of published) if (outcome._tag === "Delivered") well.add(entry.message.topic)
     const settlements: Array<Settlement> = []
@@ -58,7 +60,9 @@ export const judge = (options: {
     const failed = new KeyMap<true>()
     const rejected: Array<{ readonly entry: Entry; readonly reason: string }> = []
     const alone: Array<{ readonly entry: Entry; readonly reason: string }> = []
+    const held: Array<Entry> = []
     let brokerOut: string | undefined
+    let isBrokerWell = well.size > 0
     let delivered = 0
     let retriable = 0
     for (const { entry, outcome } of published) {
@@ -71,21 +75,37 @@ export const judge = (options: {
       const { key, topic } = entry.message
       const isBehind = key !== undefined && failed.has(topic, key)
       if (key !== undefined) failed.set(topic, key, true)
-      if (outcome._tag === "Rejected") {
+      if (!isBehind && outcome._tag === "Rejected") {
+        isBrokerWell = true
         rejected.push({ entry, reason: outcome.reason })
         continue
       }
       retriable += 1
-      if (isBehind) continue
+      // a verdict on one that is behind would put it before the one that failed
+      if (isBehind || outcome._tag === "Rejected") continue
       if (outcome.scope === "broker") {
         if (options.isTrial && well.size > 0) alone.push({ entry, reason: outcome.reason })
         else brokerOut ??= outcome.reason
-      } else if (well.has(topic)) alone.push({ entry, reason: outcome.reason })
-      else if (!out.has(topic)) out.set(topic, outcome.reason)
+        continue
+      }
+      isBrokerWell = true
+      if (well.has(topic) || lone.isOutlived(entry, takings(topic))) alone.push({ entry, reason: outcome.reason })
+      else if (lone.has(entry.sequence)) held.push(entry)
+      else if (!out.has(topic)) {
+        out.set(topic, outcome.reason)
+        lone.blame(entry, takings(topic))
+      }
     }
+    const nextTry = (failures: number) =>
+      Effect.map(
+        backoffAfter(settings.backoff, failures),
+        (wait) => options.now + Math.ceil(Duration.toMillis(wait))
+      )
+    for (const entry of held) lone.hold(entry, yield* nextTry(lone.count(entry)))
     for (const { entry, reason } of alone) {
-      const wait = yield* backoffAfter(settings.backoff, lone.count(entry) + 1)
-      const count = lone.fail(entry, options.now + Math.ceil(Duration.toMillis(wait)))
+      const { topic } = entry.message
+      const until = yield* nextTry(lone.count(entry) + 1)
+      const count = lone.fail(entry, until, takings(topic) + (well.has(topic) ? 1 : 0))
       if (count < settings.maxLoneFailures) continue
       retriable -= 1
       rejected.push({ entry, reason: `It failed alone ${count} times while others went through: ${reason}` })
@@ -106,6 +126,6 @@ export const judge = (options: {
       settlements,
       entries,
       progress: { read: published.length, delivered, deferred, dead, retriable },
-      report: { brokerOut, out, well }
+      report: { brokerOut, isBrokerWell, out, well }
     }
   })

@@ -1,19 +1,20 @@
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { type Broker, Outcome } from "../../Broker.ts"
+import type { Broker } from "../../Broker.ts"
 import type { Holding, Membership } from "../../BucketOwner.ts"
 import { type Entry, type OutboxStorage, type StorageError } from "../../OutboxStorage.ts"
 import type { Progress } from "../../Relay.ts"
+import { apart, arrange, within } from "./batch.ts"
+import type { Gate } from "./gate.ts"
 import { bury, judge, type Judgement, type Published } from "./judgement.ts"
 import { LoneFailures } from "./loneFailures.ts"
 import { add, nothing } from "./progress.ts"
+import { makePublishing } from "./publishing.ts"
 import type { Settings } from "./settings.ts"
 import type { Suspensions } from "./suspensions.ts"
 import { Trust } from "./trust.ts"
-import { type Item, Waitlist } from "./waitlist.ts"
+import { Waitlist } from "./waitlist.ts"
 import { Windows } from "./window.ts"
 
 /** What the lanes of a relay have in common. */
@@ -23,8 +24,7 @@ export interface Ground {
   readonly membership: Membership
   readonly settings: Settings
   readonly suspensions: Suspensions
-  /** One permit a lane: taken for each publish, and all of them for one that has to be alone. */
-  readonly gate: Effect.Semaphore
+  readonly gate: Gate
   /** What the storage's revision is, as far as anybody has looked lately. */
   readonly revision: Effect.Effect<number, StorageError>
   readonly count: (progress: Progress) => Effect.Effect<void>
@@ -36,14 +36,11 @@ export interface Step {
   readonly more: boolean
 }
 
-/** Entries that are tried again, in one step; each may be as large as a payload can be. */
+/** Entries of each kind that are tried again in one step; each may be as large as a payload can be. */
 const duePerStep = 16
 
 /** Entries that are read to find one that can be published alone. */
 const perAlone = 16
-
-/** Entries that are published one by one to find out whether what was out is back. */
-const perTrial = 8
 
 const idle: Step = { progress: nothing, more: false }
 
@@ -52,11 +49,13 @@ const idle: Step = { progress: nothing, more: false }
  * No other lane touches these buckets, and no step of this lane overlaps another one.
  */
 export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) => {
-  const { broker, gate, membership, settings, storage, suspensions } = ground
+  const { broker, membership, settings, storage, suspensions } = ground
   const waitlist = new Waitlist()
   const lone = new LoneFailures()
   const trust = new Trust(settings.batchSize)
   const windows = new Windows((topic, key) => waitlist.blocker(topic, key) ?? lone.blocker(topic, key))
+  const { oneByOne, publish } = makePublishing(broker, membership, (topic) => suspensions.isDoubtful(topic))
+  const halts = (topic: string): boolean => settings.rejection(topic).exhausted === "halt"
   let token: bigint | undefined
   let known: ReadonlyArray<number> = []
   let revision: number | undefined
@@ -64,14 +63,20 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
   let lost: bigint | undefined
   /** What was decided and the storage does not know yet: settled before anything else is read. */
   let unsettled: { readonly token: bigint; readonly judgement: Judgement } | undefined
+  /** Buckets whose entries have passed and of which the owners do not know that yet. */
+  const passed = new Set<number>()
+  /** The last entry that was tried to find out whether something is back. */
+  let tried = 0n
 
   const forget = (buckets: ReadonlyArray<number>): void => {
+    if (buckets.length === 0) return
     const gone = new Set(buckets)
     waitlist.forget((bucket) => gone.has(bucket))
     lone.clear((bucket) => gone.has(bucket))
     for (const bucket of buckets) {
       windows.forget(bucket)
       trust.forget(bucket)
+      passed.delete(bucket)
     }
     known = known.filter((bucket) => !gone.has(bucket))
   }
@@ -84,7 +89,7 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
         windows.clear()
         token = holding.token
       }
-      const surplus = holding.surplus.filter((bucket) => known.includes(bucket))
+      const surplus = holding.surplus.filter(isMine)
       if (surplus.length > 0) {
         forget(surplus)
         yield* membership.release(surplus)
@@ -113,7 +118,7 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
     for (const settlement of settlements) {
       const entry = entries.get(settlement.sequence)!
       const { bucket, message: { key, topic }, sequence } = entry
-      lone.forget(entry)
+      lone.forget(sequence)
       if (settlement._tag === "Deferred") {
         waitlist.add({ sequence, bucket, topic, key, due: settlement.delay }, now)
       } else if (settlement._tag === "Dead" && settlement.policy === "halt" && key !== undefined) {
@@ -140,64 +145,6 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
     })
   })
 
-  /** A broker that dies, or gives too few answers, has delivered nothing as far as anybody knows. */
-  const ask = (entries: ReadonlyArray<Entry>): Effect.Effect<ReadonlyArray<Published>> =>
-    Effect.map(
-      Effect.catchAllDefect(
-        broker.publish(entries.map(({ message }) => message)),
-        (defect) =>
-          Effect.as(
-            Effect.logError("The broker adapter died while it published a batch", Cause.die(defect)),
-            entries.map(() => Outcome.Retriable({ scope: "broker", reason: "The broker adapter died" }))
-          )
-      ),
-      (outcomes) =>
-        entries.map((entry, i) => ({
-          entry,
-          outcome: outcomes[i] ?? Outcome.Retriable({ scope: "broker", reason: "The broker gave no answer" })
-        }))
-    )
-
-  /** Ends when the lease does, whatever it was lengthened to in the meantime. */
-  const untilLost = (own: bigint): Effect.Effect<void> =>
-    Effect.flatMap(
-      Effect.zip(membership.holding, Clock.currentTimeNanos),
-      ([holding, now]) =>
-        holding.token !== own || holding.trustedUntil <= now
-          ? Effect.void
-          : Effect.zipRight(
-            Effect.sleep(Duration.nanos(holding.trustedUntil - now)),
-            Effect.suspend(() => untilLost(own))
-          )
-    )
-
-  /**
-   * Publishes while the lease is trusted; what is out then is unknown, and stays. No adapter starts anything behind the
-   * window: it is interrupted.
-   */
-  const publish = (entries: ReadonlyArray<Entry>, own: bigint): Effect.Effect<ReadonlyArray<Published>> =>
-    entries.length === 0 ? Effect.succeed([]) : own === 0n ? ask(entries) : Effect.raceFirst(
-      ask(entries),
-      Effect.map(untilLost(own), () =>
-        entries.map((entry): Published => ({
-          entry,
-          outcome: Outcome.Retriable({ scope: "broker", reason: "The relay's lease ran out while it published" })
-        })))
-    )
-
-  /** One after the other; a broker that takes none of the first ones is out. */
-  const oneByOne = (entries: ReadonlyArray<Entry>, own: bigint) =>
-    Effect.gen(function*() {
-      const results: Array<Published> = []
-      for (const entry of entries) {
-        for (const one of yield* publish([entry], own)) results.push(one)
-        const isOut = results.length === 2 &&
-          results.every(({ outcome }) => outcome._tag === "Retriable" && outcome.scope === "broker")
-        if (isOut) break
-      }
-      return results
-    })
-
   /** Judges, settles and counts. */
   const conclude = (
     own: bigint,
@@ -206,7 +153,14 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
     isTrial: boolean
   ): Effect.Effect<Judgement, StorageError> =>
     Effect.gen(function*() {
-      const judged = yield* judge({ published, isTrial, settings, lone, now: yield* Clock.currentTimeMillis })
+      const judged = yield* judge({
+        published,
+        isTrial,
+        settings,
+        lone,
+        takings: (topic) => suspensions.takings(topic),
+        now: yield* Clock.currentTimeMillis
+      })
       const dead = buried.map(({ entry, reason }) => bury(entry, reason, settings))
       const judgement: Judgement = {
         settlements: dead.length === 0 ? judged.settlements : [...dead, ...judged.settlements],
@@ -221,22 +175,48 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
       for (const settlement of judgement.settlements) {
         if (settlement._tag === "Dead") yield* logDead(judgement.entries.get(settlement.sequence)!, settlement)
       }
-      yield* settle
       yield* ground.count(judgement.progress)
+      yield* settle
       return judgement
     })
 
-  const acquit = (published: ReadonlyArray<Published>): Effect.Effect<void, StorageError> => {
-    if (trust.doubted.length === 0) return Effect.void
-    const passed = new Map<number, number>()
-    for (const { entry: { bucket } } of published) passed.set(bucket, (passed.get(bucket) ?? 0) + 1)
-    const free = [...passed].flatMap(([bucket, count]) => trust.passed(bucket, count) ? [bucket] : [])
-    return free.length === 0 ? Effect.void : membership.acquit(free)
+  /** Entries of buckets had outcomes: a bucket of which enough had is free of what was held against it. */
+  const learnPassed = (published: ReadonlyArray<Published>): void => {
+    if (trust.doubted.length === 0) return
+    for (const { entry: { bucket } } of published) if (trust.passed(bucket, 1)) passed.add(bucket)
   }
 
-  /** Whether an entry that is due can be tried now. */
-  const isFree = (now: number) => ({ sequence, topic }: Item): boolean =>
-    !suspensions.isOut(topic, now) && !lone.isHeld(sequence, now)
+  const acquit: Effect.Effect<void, StorageError> = Effect.suspend(() => {
+    if (passed.size === 0) return Effect.void
+    const free = [...passed]
+    return Effect.map(membership.acquit(free), () => {
+      for (const bucket of free) passed.delete(bucket)
+    })
+  })
+
+  /** Whether a bucket of which a read found nothing holds nothing: nothing was left out, or is tried again later. */
+  const isIdle = (bucket: number): boolean => !windows.leavesOut(bucket) && !waitlist.hasDeferred(bucket)
+
+  /** Nothing is there that could be held against some buckets. */
+  const clear = (buckets: ReadonlyArray<number>): void => {
+    for (const bucket of buckets) {
+      trust.forget(bucket)
+      passed.add(bucket)
+    }
+  }
+
+  /** What is to be tried again by now, in order. */
+  const dueOf = (buckets: ReadonlySet<number>, now: number): ReadonlySet<bigint> => {
+    const isMeant = (bucket: number, topic: string) => buckets.has(bucket) && !suspensions.isOut(topic, now)
+    return new Set([
+      ...waitlist.due(
+        now,
+        duePerStep,
+        ({ bucket, sequence, topic }) => isMeant(bucket, topic) && !lone.isHeld(sequence, now)
+      ),
+      ...lone.due(now, duePerStep, (entry) => isMeant(entry.bucket, entry.message.topic) && !waitlist.blocks(entry))
+    ])
+  }
 
   /** What is due, then the first ones of the buckets. */
   const compose = (buckets: ReadonlyArray<number>, limit: number) =>
@@ -244,124 +224,88 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
       const now = yield* Clock.currentTimeMillis
       const isOut = (topic: string) => suspensions.isOut(topic, now)
       windows.review((topic) => suspensions.isDoubtful(topic))
-      const mine = new Set(buckets)
-      const due = waitlist.due(now, duePerStep, (item) => mine.has(item.bucket) && isFree(now)(item))
-      const again = due.length === 0 ? [] : yield* storage.pending(due)
-      // somebody has removed them
-      for (const sequence of due) if (!again.some((entry) => entry.sequence === sequence)) waitlist.remove(sequence)
+      const due = dueOf(new Set(buckets), now)
+      const again = due.size === 0 ? [] : yield* storage.pending([...due])
+      const there = new Set(again.map(({ sequence }) => sequence))
+      for (const sequence of due) {
+        if (there.has(sequence)) continue
+        // somebody has removed it
+        waitlist.remove(sequence)
+        lone.forget(sequence)
+      }
       const maxBytes = settings.maxBatchBytes
-      const ranges = windows.ranges(buckets, { now, limit, isOut, trusted: (bucket) => trust.window(bucket) })
+      const ranges = windows.ranges(buckets, { now, limit, isOut })
       const tail = windows.wantsTail(buckets, now) ? yield* storage.tail : undefined
       const entries = yield* storage.read({ from: ranges, exceptTopics: windows.exceptTopics(isOut), limit, maxBytes })
       const ended = yield* Clock.currentTimeMillis
       const dropped: Array<Entry> = []
       const usable = entries.filter((entry) => {
-        const isUsable = !isOut(entry.message.topic) && !waitlist.blocks(entry) && !lone.blocks(entry, now)
+        const isUsable = !isOut(entry.message.topic) && !waitlist.blocks(entry) && !lone.blocks(entry)
         if (!isUsable) dropped.push(entry)
         return isUsable
       })
       const more = windows.learn(ranges, isOut, { entries, dropped, limit, maxBytes, tail, started: now, ended })
+      const inFlight = trust.doubted.length === 0 ? usable : within(usable, (bucket) => trust.window(bucket))
       return {
         again,
-        usable,
-        more: more || due.length === duePerStep,
+        usable: inFlight,
+        more: more || due.size >= duePerStep || inFlight.length < usable.length,
         isEmpty: entries.length === 0 && again.length === 0
       }
     })
 
-  /** Entries that are no messages are not published, nor is what they halt. */
-  const apart = (entries: ReadonlyArray<Entry>) => {
-    if (entries.every(({ malformed }) => malformed === undefined)) return { buried: [], publishable: entries }
-    const buried: Array<{ readonly entry: Entry; readonly reason: string }> = []
-    const halted = new Set<string>()
-    const publishable = entries.filter((entry) => {
-      const { key, topic } = entry.message
-      const name = key === undefined ? undefined : JSON.stringify([topic, key])
-      if (name !== undefined && halted.has(name)) return false
-      if (entry.malformed === undefined) return true
-      buried.push({ entry, reason: entry.malformed })
-      if (name !== undefined && settings.rejection(topic).exhausted === "halt") halted.add(name)
-      return false
-    })
-    return { buried, publishable }
-  }
-
   /**
-   * Those that are published together, and those that are published by themselves, one after the other: what has failed
-   * before, so that it takes nothing along with it, and a few to find out whether what was out is back.
+   * Several entries of the buckets together, and by themselves those that have failed before and those that are to show
+   * whether something is back. Behind these no others of their key are in the batch.
    */
-  const arrange = (again: ReadonlyArray<Entry>, usable: ReadonlyArray<Entry>) => {
-    const single: Array<Entry> = [...again]
-    const together: Array<Entry> = []
-    const tried = new Set<string>()
-    let isCut = false
-    for (const entry of usable) {
-      const { key, topic } = entry.message
-      if (suspensions.brokerUntil !== undefined || suspensions.isDoubtful(topic)) {
-        const name = JSON.stringify([topic, key ?? String(entry.sequence)])
-        if (tried.size >= perTrial || tried.has(name)) isCut = true
-        else {
-          tried.add(name)
-          single.push(entry)
-        }
-      } else if (lone.has(entry.sequence)) single.push(entry)
-      else together.push(entry)
-    }
-    return { single, together, isCut }
-  }
-
-  /** Behind one that failed by itself others of its key are not in the batch: the waitlist and `lone` keep them out. */
   const ordinary = (holding: Holding, restore: Restore): Effect.Effect<Step, StorageError> =>
     Effect.gen(function*() {
       const buckets = known.filter((bucket) => !trust.isAlone(bucket))
       if (buckets.length === 0) return idle
       const { again, isEmpty, more, usable } = yield* restore(compose(buckets, settings.batchSize))
       if (isEmpty) {
-        const free = trust.doubted.filter((bucket) => !trust.isAlone(bucket) && !waitlist.hasDeferred(bucket))
-        if (free.length > 0) {
-          yield* membership.acquit(free)
-          for (const bucket of free) trust.forget(bucket)
-        }
+        clear(trust.doubted.filter((bucket) => !trust.isAlone(bucket) && isIdle(bucket)))
         return idle
       }
-      const { buried, publishable } = apart(usable)
-      const badAgain = again.filter(({ malformed }) => malformed !== undefined)
-      const { isCut, single, together } = arrange(
-        again.filter(({ malformed }) => malformed === undefined),
-        publishable
-      )
-      // the lease may have run out while the storage took its time: then somebody else publishes these
-      if ((yield* Clock.currentTimeNanos) >= holding.trustedUntil) return idle
+      const retried = apart(again, halts)
+      const first = apart(usable, halts)
       const isTrial = suspensions.brokerUntil !== undefined
-      const published = yield* restore(
-        gate.withPermits(1)(
-          Effect.zipWith(publish(together, holding.token), oneByOne(single, holding.token), (a, b) => [...a, ...b])
+      const { isCut, single, together, trial } = arrange({
+        again: retried.publishable,
+        usable: first.publishable,
+        isDoubtful: (topic) => isTrial || suspensions.isDoubtful(topic),
+        tried
+      })
+      const buried = [...first.buried, ...retried.buried]
+      if (together.length + single.length + trial.length + buried.length === 0) return { progress: nothing, more }
+      const published = yield* restore(ground.gate.shared(
+        Effect.zipWith(
+          publish(together, holding.token),
+          oneByOne([...single, ...trial], holding.token),
+          (a, b) => [...a, ...b]
         )
-      )
-      const { progress, report } = yield* conclude(
-        holding.token,
-        published,
-        [...buried, ...badAgain.map((entry) => ({ entry, reason: entry.malformed! }))],
-        isTrial
-      )
-      yield* acquit(published)
+      ))
+      if (trial.length > 0) tried = published.at(-1)?.entry.sequence ?? tried
+      // the lease ran out: then somebody else publishes these
+      if (published.length === 0 && buried.length === 0) return idle
+      const { progress, report } = yield* conclude(holding.token, published, buried, isTrial)
+      learnPassed(published)
       // what was behind one that is delivered at last, or given up, comes next
       const isUnblocked = progress.dead > 0 || (again.length > 0 && progress.delivered > 0)
       return {
         progress,
-        more: report.brokerOut === undefined && (more || isUnblocked || (isCut && report.well.size > 0))
+        more: report.brokerOut === undefined && (more || first.isCut || isUnblocked || (isCut && report.well.size > 0))
       }
     })
 
   /** One entry of a bucket whose owners died, with nothing else of this relay in flight, and its name written down before. */
   const alone = (bucket: number, holding: Holding, restore: Restore): Effect.Effect<Step, StorageError> =>
     Effect.gen(function*() {
-      const { again, isEmpty, usable } = yield* restore(compose([bucket], perAlone))
+      const { again, isEmpty, more, usable } = yield* restore(compose([bucket], perAlone))
       const entry = again[0] ?? usable[0]
       if (entry === undefined) {
-        if (!isEmpty || waitlist.hasDeferred(bucket)) return idle
-        yield* membership.acquit([bucket])
-        trust.forget(bucket)
+        if (!isEmpty || !isIdle(bucket)) return { progress: nothing, more }
+        clear([bucket])
         return { progress: nothing, more: true }
       }
       const suspect = trust.suspicion(bucket)?.suspect
@@ -370,26 +314,24 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
         (deaths >= settings.maxDeaths
           ? `The relay's process died ${deaths} times in a row while this event was alone in flight`
           : undefined)
-      const published = reason !== undefined ? [] : yield* restore(
-        gate.withPermits(settings.lanes)(
-          Effect.gen(function*() {
-            if (!(yield* membership.suspect(bucket, entry.sequence))) {
-              lost = holding.token
-              return []
-            }
-            if ((yield* Clock.currentTimeNanos) >= holding.trustedUntil) return []
-            return yield* publish([entry], holding.token)
-          })
-        )
-      )
+      const published = reason !== undefined ? [] : yield* restore(ground.gate.alone(
+        Effect.gen(function*() {
+          if (yield* membership.suspect(bucket, entry.sequence)) return yield* publish([entry], holding.token)
+          lost = holding.token
+          return []
+        })
+      ))
       if (reason === undefined && published.length === 0) return idle
+      tried = entry.sequence
       const { progress, report } = yield* conclude(
         holding.token,
         published,
         reason === undefined ? [] : [{ entry, reason }],
         false
       )
-      if (trust.passed(bucket, 1)) yield* membership.acquit([bucket])
+      if (trust.passed(bucket, 1)) passed.add(bucket)
+      // it is still there, and had its outcome: a death while it waits is none of its doing
+      else if (progress.delivered === 0) yield* membership.suspect(bucket, undefined)
       return { progress, more: report.brokerOut === undefined }
     })
 
@@ -399,6 +341,7 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
       const holding = yield* membership.holding
       if (holding.token === lost) return idle
       yield* restore(adopt(holding))
+      yield* acquit
       const now = yield* Clock.currentTimeMillis
       const leave = known.length === 0 ? undefined : suspensions.enter(now)
       if (leave === undefined) return idle
@@ -406,10 +349,12 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
         Effect.gen(function*() {
           let all = yield* ordinary(holding, restore)
           for (const bucket of trust.alone) {
-            if (suspensions.brokerUntil !== undefined || holding.token === lost) break
+            const until = suspensions.brokerUntil
+            if (holding.token === lost || (until !== undefined && until > (yield* Clock.currentTimeMillis))) break
             const one = yield* alone(bucket, holding, restore)
             all = { progress: add(all.progress, one.progress), more: all.more || one.more }
           }
+          yield* acquit
           return all
         }),
         Effect.sync(leave)
@@ -424,8 +369,11 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
     step: turn.withPermits(1)(step),
     /** The buckets it has taken up. */
     buckets: () => known,
-    /** When there is a point in another step, if nothing comes in; infinite if there is none. */
-    nextDue: (now: number) => Math.min(waitlist.nextDue(now, isFree(now)), lone.nextDue(now))
+    /**
+     * When there is a point in another step, if nothing comes in; infinite if there is none. What was due by the time
+     * given has had its step.
+     */
+    nextDue: (after: number) => Math.min(waitlist.nextDue(after), lone.nextDue(after))
   }
 }
 

@@ -15,6 +15,8 @@ export interface Report {
   readonly brokerOut: string | undefined
   /** Destinations that took nothing, with the reason. */
   readonly out: ReadonlyMap<string, string>
+  /** Whether the broker has answered for itself: it took something, or had something against a message or destination. */
+  readonly isBrokerWell: boolean
   /** Destinations that took something. */
   readonly well: ReadonlySet<string>
 }
@@ -26,12 +28,14 @@ export interface Report {
 export class Suspensions {
   private broker: Suspension | undefined
   private readonly destinations = new Map<string, Suspension>()
+  /** How often each destination has taken something, of those that lanes have heard of. */
+  private readonly taken = new Map<string, number>()
   private trying = false
 
   constructor(
     private readonly backoff: Schedule.Schedule<unknown, unknown>,
     /** Raised when something is back: other lanes may go on then. */
-    readonly recovered: Wake
+    private readonly recovered: Wake
   ) {}
 
   /** Until when nothing is to be published at all. */
@@ -49,10 +53,15 @@ export class Suspensions {
     return this.destinations.has(topic)
   }
 
-  /** When the first of those that are out is to be tried again; infinite if none is out. */
-  nextTrial(now: number): number {
+  /** How often a destination has taken something: whether it does while one entry fails is known from this. */
+  takings(topic: string): number {
+    return this.taken.get(topic) ?? 0
+  }
+
+  /** When the next of those that are out is to be tried again, after a time; infinite if none is. */
+  nextTrial(after: number): number {
     let next = Number.POSITIVE_INFINITY
-    for (const { until } of this.destinations.values()) if (until > now) next = Math.min(next, until)
+    for (const { until } of this.destinations.values()) if (until > after) next = Math.min(next, until)
     return next
   }
 
@@ -74,12 +83,13 @@ export class Suspensions {
       if (report.brokerOut !== undefined) {
         if (this.broker === undefined) yield* Effect.logWarning(`The broker is out: ${report.brokerOut}`)
         this.broker = yield* this.suspend(this.broker)
-      } else if (this.broker !== undefined) {
+      } else if (this.broker !== undefined && report.isBrokerWell) {
         this.broker = undefined
         yield* Effect.logInfo("The broker is back")
         yield* this.recovered.signal
       }
       for (const topic of report.well) {
+        this.taken.set(topic, this.takings(topic) + 1)
         if (!report.out.has(topic) && this.destinations.delete(topic)) {
           yield* Effect.logInfo(`The destination ${topic} is back`)
           yield* this.recovered.signal
@@ -93,12 +103,15 @@ export class Suspensions {
     })
 
   private suspend(previous: Suspension | undefined): Effect.Effect<Suspension> {
-    const attempts = (previous?.attempts ?? 0) + 1
-    return Effect.zipWith(
-      backoffAfter(this.backoff, attempts),
-      Clock.currentTimeMillis,
-      // whole milliseconds, as the clock has them: a fraction left over would be waited for again and again
-      (delay, now) => ({ until: now + Math.ceil(Duration.toMillis(delay)), attempts })
-    )
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      // another lane was under way when it went out: that is no further try
+      if (previous !== undefined && previous.until > now) return Effect.succeed(previous)
+      const attempts = (previous?.attempts ?? 0) + 1
+      return Effect.map(
+        backoffAfter(this.backoff, attempts),
+        // whole milliseconds, as the clock has them: a fraction left over would be waited for again and again
+        (delay) => ({ until: now + Math.ceil(Duration.toMillis(delay)), attempts })
+      )
+    })
   }
 }

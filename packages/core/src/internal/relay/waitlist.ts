@@ -63,26 +63,26 @@ export class Waitlist {
     return false
   }
 
-  /** The entries that are due, by sequence. */
-  due(now: number, limit: number, isMeant: (item: Item) => boolean): Array<bigint> {
+  /** The entries that are due, the longest first: so that none of them waits for ever behind others. */
+  due(now: number, limit: number, isMeant: (item: Item) => boolean): ReadonlyArray<bigint> {
     if (this.earliest > now) return []
-    const found: Array<bigint> = []
+    const found: Array<{ readonly sequence: bigint; readonly due: number }> = []
     this.earliest = Number.POSITIVE_INFINITY
     for (const item of this.items.values()) {
       if (item.due === undefined) continue
       this.earliest = Math.min(this.earliest, item.due)
-      if (item.due <= now && isMeant(item)) found.push(item.sequence)
+      if (item.due <= now && isMeant(item)) found.push({ sequence: item.sequence, due: item.due })
     }
-    return found.sort((a, b) => a < b ? -1 : 1).slice(0, limit)
+    return found.sort((a, b) => a.due - b.due || (a.sequence < b.sequence ? -1 : 1))
+      .slice(0, limit)
+      .map(({ sequence }) => sequence)
   }
 
-  /** When the next one is due; infinite if none is. */
-  nextDue(now: number, isMeant: (item: Item) => boolean): number {
-    if (this.earliest > now) return this.earliest
+  /** When the next one is due, of those that become so after a time; infinite if none does. */
+  nextDue(after: number): number {
+    if (this.earliest > after) return this.earliest
     let next = Number.POSITIVE_INFINITY
-    for (const item of this.items.values()) {
-      if (item.due !== undefined && isMeant(item)) next = Math.min(next, item.due)
-    }
+    for (const { due } of this.items.values()) if (due !== undefined && due > after) next = Math.min(next, due)
     return next
   }
 }

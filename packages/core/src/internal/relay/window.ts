@@ -70,6 +70,12 @@ export class Windows {
     }
   }
 
+  /** Whether reads of a bucket leave something out. */
+  leavesOut(bucket: number): boolean {
+    const window = this.windows.get(bucket)
+    return window === undefined ? this.topics.size > 0 : this.isHeavy(window)
+  }
+
   /** Whether reads of some buckets need to know the tail of the storage. */
   wantsTail(buckets: ReadonlyArray<number>, now: number): boolean {
     return buckets.some((bucket) => {
@@ -88,14 +94,13 @@ export class Windows {
       readonly now: number
       readonly limit: number
       readonly isOut: (topic: string) => boolean
-      readonly trusted: (bucket: number) => number
     }
   ): ReadonlyArray<Range> {
     // a topic that is tried again is to be read from its beginning
     const isTrial = [...this.topics].some((topic) => !options.isOut(topic))
     return buckets.map((bucket) => {
       const window = this.window(bucket, options.now)
-      const limit = Math.min(window.cap ?? baseCap(options.limit, buckets.length), options.trusted(bucket))
+      const limit = window.cap ?? baseCap(options.limit, buckets.length)
       const except = window.except.isEmpty ? undefined : window.except.values()
       return { bucket, limit, except, after: isTrial ? undefined : window.horizon.after(options.now) }
     })
@@ -118,22 +123,39 @@ export class Windows {
     const isCut = entries.length >= limit || bytes >= maxBytes
     const last = isCut ? entries.at(-1)?.sequence : reading.tail
     let isCapped = false
+    let hasGrown = false
     for (const range of ranges) {
       const window = this.window(range.bucket, reading.started)
       const count = counts.get(range.bucket) ?? 0
       if (!isCut && count === range.limit) {
         isCapped = true
         window.cap = Math.min(limit, count * 4)
+        hasGrown ||= window.cap > count
       } else if (window.cap !== undefined && count * 4 < window.cap) window.cap = undefined
       if (!this.isHeavy(window)) continue
       const first = firsts.get(range.bucket)
       const position = first === undefined ? last : first - 1n
-      if (position !== undefined) window.horizon.mark(reading.started, position)
+      if (position !== undefined) {
+        // what is below was passed over, and is as empty as it was
+        const above = range.after !== undefined && range.after > position ? range.after : position
+        window.horizon.mark(reading.started, above)
+      }
       if (range.after === undefined) window.horizon.scanned(ended, ended - reading.started)
     }
+    this.letGo(entries, isOut)
     const usable = entries.length - dropped.length
     const isInTheWay = dropped.length * 8 >= limit || weight(dropped) * 8 >= maxBytes || (usable === 0 && isCut)
-    return (usable > 0 && (isCut || isCapped)) || (isInTheWay && this.leaveOut(dropped, isOut, reading.started))
+    const isLeftOut = isInTheWay && this.leaveOut(dropped, isOut, reading.started)
+    return (usable > 0 && (isCut || isCapped)) || hasGrown || isLeftOut
+  }
+
+  /** A topic that was to be tried again and of which nothing is there is not in the way any more. */
+  private letGo(entries: ReadonlyArray<Entry>, isOut: (topic: string) => boolean): void {
+    for (const topic of [...this.topics]) {
+      if (isOut(topic) || entries.some(({ message }) => message.topic === topic)) continue
+      this.topics.delete(topic)
+      this.reset()
+    }
   }
 
   private leaveOut(dropped: ReadonlyArray<Entry>, isOut: (topic: string) => boolean, now: number): boolean {

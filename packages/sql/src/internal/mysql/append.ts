@@ -1,13 +1,11 @@
 import type { Dialect } from "../dialect.ts"
-import { insert, type Value } from "../row.ts"
+import { hex, insert, type Value } from "../row.ts"
 import { now } from "./text.ts"
 
 /** Rows are inserted in statements of few sizes: a prepared statement per size would stay on the connection. */
 const sizes = [100, 10, 1]
 
-const hex = (value: string | Uint8Array): string => Buffer.from(value as string).toString("hex")
-
-/** In hexadecimal digits, which mean the same whatever sql_mode and character set a session has. */
+/** A quoted text would depend on the session's sql_mode. */
 const literal = (value: Value): string =>
   value === null
     ? "null"

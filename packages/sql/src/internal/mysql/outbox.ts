@@ -45,7 +45,7 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
     ],
     waiting: (some) => [
       `select sequence, bucket, topic, partition_key, ` +
-      `case when dead_at is null then greatest(0, available_at - ${now}) end as due from ${indexed} ` +
+      `case when dead_at is null then available_at - ${now} end as due from ${indexed} ` +
       `where bucket in (${some.map(beside).join(", ")}) and (dead_at is null or ` +
       "(partition_key is not null and coalesce(exhausted, '') <> 'skip'))",
       [],

@@ -11,7 +11,7 @@ export const list = (sequences: ReadonlyArray<bigint>): string => `(${sequences.
  * A text's bytes, as a part of a statement that is sent as text: digits, in which nothing can end the literal, whatever the
  * server's `sql_mode` says of backslashes.
  */
-export const bytes = (text: string): string => `x'${Encoding.encodeHex(text)}'`
+const bytes = (text: string): string => `x'${Encoding.encodeHex(text)}'`
 
 export const text = (value: string): string => `_utf8mb4 ${bytes(value)}`
 

@@ -1,11 +1,10 @@
-import { TransactionConnection } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { CommitFailure, Dialect } from "../dialect.ts"
 import { codeOf, isDisconnected, run, textOf } from "../errors.ts"
 import { isolations } from "../isolation.ts"
+import { outside } from "../routing.ts"
 
 /**
  * Statements that commit what came before them (MySQL 8.4 manual, 15.3.3). Temporary tables do not.
@@ -28,53 +27,53 @@ const commitFailure = (error: SqlError): CommitFailure => ({
 const isImplicit = (error: SqlError): boolean =>
   codeOf(error) === "ER_SP_DOES_NOT_EXIST" && textOf(error).includes("cqrs_guard")
 
-/** Which of the statements of one text has failed, the driver does not say: each flush says that it is done. */
-const isFlushed = (connection: Connection): Effect.Effect<boolean, SqlError> =>
-  Effect.map(
-    connection.executeUnprepared("SELECT @cqrs_flushed AS flushed; SET @cqrs_flushed = NULL", [], undefined),
-    (results) => (results[0] as unknown as readonly [{ readonly flushed: unknown }])[0].flushed !== null
-  )
+/**
+ * Which of the statements of one text has failed, the driver does not say, and to ask the server for a mark behind each
+ * flush costs as much as a statement. These are what COMMIT alone can fail with; what both can, as a conflict that a
+ * cluster finds at COMMIT, counts as the flush's.
+ */
+const isOfCommit = (error: SqlError): boolean =>
+  ["ER_ERROR_DURING_COMMIT", "ER_TRANSACTION_ROLLBACK_DURING_COMMIT"].includes(codeOf(error))
+
+/** The driver's own connection, if it is where @effect/sql-mysql2 has it. */
+const driverOf = (connection: Connection): object | undefined =>
+  "conn" in connection && typeof connection.conn === "object" && connection.conn !== null ? connection.conn : undefined
+
+const ids = new WeakMap<object, number>()
 
 export const transaction: Dialect["transaction"] = {
   // With autocommit off nothing is ever committed by a statement of its own: when the server has rolled the transaction
   // back (a deadlock's victim), what follows belongs to a new one, which has no guard.
-  begin: ({ connection, isolation, sql }) =>
-    Effect.map(
+  begin: ({ connection, isolation, sql }) => {
+    const driver = driverOf(connection)
+    const known = driver === undefined ? undefined : ids.get(driver)
+    return Effect.map(
       connection.executeUnprepared(
         (isolation === undefined ? "" : `SET TRANSACTION ISOLATION LEVEL ${isolations[isolation]}; `) +
-          "SET autocommit = 0; SAVEPOINT cqrs_guard; SELECT CONNECTION_ID() AS id",
+          "SET autocommit = 0; SAVEPOINT cqrs_guard" + (known === undefined ? "; SELECT CONNECTION_ID() AS id" : ""),
         [],
         undefined
       ),
       (results) => {
-        const [{ id }] = results.at(-1) as unknown as readonly [{ readonly id: number }]
-        const outside = (statement: string) =>
-          Effect.mapInputContext(
-            Effect.ignore(sql.unsafe(statement).unprepared),
-            (context: Context.Context<never>) => Context.omit(TransactionConnection)(context) as Context.Context<never>
-          )
-        return { cancel: outside(`KILL QUERY ${id}`), destroy: outside(`KILL ${id}`) }
+        const id = known ?? (results.at(-1) as unknown as readonly [{ readonly id: number }])[0].id
+        if (driver !== undefined) ids.set(driver, id)
+        const beside = (statement: string) => outside(Effect.ignore(sql.unsafe(statement).unprepared))
+        return { cancel: beside(`KILL QUERY ${id}`), destroy: beside(`KILL ${id}`) }
+      }
+    )
+  },
+  seal: (connection) => Effect.mapError(run(connection, release), commitFailure),
+  commit: (connection, { flush, isSealed }) =>
+    Effect.mapError(
+      run(
+        connection,
+        (isSealed ? "" : `${release}; `) + (flush === undefined ? "" : `${flush}; `) + "COMMIT; SET autocommit = 1"
+      ),
+      (error) => {
+        const failure = commitFailure(error)
+        return flush === undefined || failure.at !== "refused" || isOfCommit(error) ? failure : { at: "flush", error }
       }
     ),
-  seal: (connection) => Effect.mapError(run(connection, release), commitFailure),
-  commit: (connection, { flush, isSealed }) => {
-    const sealing = isSealed ? "" : `${release}; `
-    return flush === undefined
-      ? Effect.mapError(run(connection, `${sealing}COMMIT; SET autocommit = 1`), commitFailure)
-      : Effect.catchAll(
-        run(
-          connection,
-          `${sealing}${flush}; SET @cqrs_flushed = 1; COMMIT; SET autocommit = 1, @cqrs_flushed = NULL`
-        ),
-        (error) => {
-          const failure = commitFailure(error)
-          return failure.at !== "refused" ? Effect.fail(failure) : Effect.matchEffect(isFlushed(connection), {
-            onFailure: () => Effect.fail(failure),
-            onSuccess: (flushed) => Effect.fail(flushed ? failure : { at: "flush" as const, error })
-          })
-        }
-      )
-  },
   // ROLLBACK first: switching autocommit on would commit what is left
   rollback: (connection) =>
     Effect.retry(run(connection, "ROLLBACK; SET autocommit = 1"), {

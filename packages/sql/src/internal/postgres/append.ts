@@ -1,5 +1,5 @@
 import type { Dialect } from "../dialect.ts"
-import { insert, type Value } from "../row.ts"
+import { hex, insert, type Value } from "../row.ts"
 import { now } from "./text.ts"
 
 /** PostgreSQL takes 65,535 parameters a statement; a dozen per row, and statements of a bounded length. */
@@ -13,7 +13,7 @@ const literal = (value: Value): string =>
     ? String(value)
     : typeof value === "string"
     ? `E'${value.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
-    : `E'\\\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("hex")}'`
+    : `E'\\\\x${hex(value)}'`
 
 export const append: Dialect["append"] = {
   statements: (names, rows) =>

@@ -40,7 +40,7 @@ export const lease: Dialect["lease"] = {
     "suspect_deaths = case when suspect = $3::bigint then suspect_deaths else 0 end " +
     "where bucket = $2 and relay_id = $1::bigint " +
     `and exists (select 1 from ${names.relay} where id = $1::bigint)`,
-    [String(relay), bucket, String(sequence)]
+    [String(relay), bucket, sequence === undefined ? null : String(sequence)]
   ],
   acquit: (names, relay, buckets) => [
     `update ${names.lease} set deaths = 0, suspect = null, suspect_deaths = 0 ` +

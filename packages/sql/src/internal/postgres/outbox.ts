@@ -46,7 +46,7 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
     ],
     waiting: (some) => [
       `select sequence::text as sequence, bucket, topic, partition_key, ` +
-      `case when dead_at is null then greatest(0, available_at - ${now}) end as due from ${table} ` +
+      `case when dead_at is null then available_at - ${now} end as due from ${table} ` +
       "where bucket = any($1::integer[]) and (dead_at is null or " +
       "(partition_key is not null and exhausted is distinct from 'skip'))",
       [some.map(beside)]

@@ -32,8 +32,8 @@ export const lease: Dialect["lease"] = {
     []
   ],
   suspect: (names, relay, bucket, sequence) => [
-    `update ${names.lease} set suspect = ${sequence}, ` +
-    `suspect_deaths = case when suspect = ${sequence} then suspect_deaths else 0 end ` +
+    `update ${names.lease} set suspect = ${sequence ?? null}, ` +
+    `suspect_deaths = case when suspect = ${sequence ?? null} then suspect_deaths else 0 end ` +
     `where bucket = ${bucket} and relay_id = ${relay} and exists (select 1 from ${names.relay} where id = ${relay})`,
     []
   ],

@@ -48,7 +48,7 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
     ],
     waiting: (some) => [
       `select cast(sequence as text) as sequence, bucket, topic, partition_key, ` +
-      `case when dead_at is null then max(0, available_at - ${now}) end as due from ${indexed} ` +
+      `case when dead_at is null then available_at - ${now} end as due from ${indexed} ` +
       "where bucket in (select value from json_each(?)) and (dead_at is null or " +
       "(partition_key is not null and exhausted is not 'skip'))",
       [JSON.stringify(some.map(beside))]

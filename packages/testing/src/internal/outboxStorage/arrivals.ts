@@ -3,8 +3,8 @@ import * as Transaction from "@effect-cqrs/core/Transaction"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as assert from "node:assert"
+import { messageOf } from "../../Fixtures.ts"
 import { assertOrder } from "../cases.ts"
-import { messageOf } from "../messages.ts"
 import { announce, append, dead, discard, ids, read, redrive, settle, type Topic } from "./topic.ts"
 
 /** When a relay is woken. */

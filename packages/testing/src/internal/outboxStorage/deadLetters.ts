@@ -2,8 +2,8 @@ import { type DeadLetterFilter, OutboxStorage } from "@effect-cqrs/core/OutboxSt
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as assert from "node:assert"
+import { assertMessage, messageOf } from "../../Fixtures.ts"
 import { assertOrder } from "../cases.ts"
-import { assertMessage, messageOf } from "../messages.ts"
 import {
   append,
   dead,

@@ -5,8 +5,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as assert from "node:assert"
+import { messageOf } from "../../Fixtures.ts"
 import { assertIds, assertOrder } from "../cases.ts"
-import { messageOf } from "../messages.ts"
 import {
   announce,
   append,

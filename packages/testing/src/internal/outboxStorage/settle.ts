@@ -3,8 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as assert from "node:assert"
-import { assertOrder, eventually } from "../cases.ts"
-import { assertMessage, messageOf } from "../messages.ts"
+import { assertMessage, eventually, messageOf } from "../../Fixtures.ts"
+import { assertOrder } from "../cases.ts"
 import {
   append,
   dead,
@@ -261,7 +261,7 @@ export const settleCases = <R>({ facts, it, itWith }: Topic<R>): void => {
 
     itWith(
       facts.age,
-      "what is kept is purged by its age, the oldest first and no more than asked for",
+      "what is kept is purged by its age, no more than asked for, and is not settled again in the meantime",
       (age) =>
         Effect.gen(function*() {
           const stored = Array.from({ length: 9 }, (_, n) => messageOf({ key: `key ${n}` }))
@@ -269,6 +269,8 @@ export const settleCases = <R>({ facts, it, itWith }: Topic<R>): void => {
           const entries = yield* read()
           const { purge } = yield* OutboxStorage
           yield* settle(entries.slice(0, 3).map(delivered), { keep: true })
+          yield* settle([delivered(entries[0]!)])
+          yield* settle([delivered(entries[0]!), dead(entries[1]!, "halt"), deferred(entries[2]!, "1 hour")])
           yield* age(90)
           yield* settle([delivered(entries[3]!), delivered(entries[4]!), deferred(entries[8]!, "1 hour")], {
             keep: true

@@ -3,7 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as assert from "node:assert"
-import { messageOf } from "../messages.ts"
+import { messageOf } from "../../Fixtures.ts"
 import { append, dead, deferred, delivered, read, settle, statistics, type Topic } from "./topic.ts"
 
 /** What an operator looks at. */

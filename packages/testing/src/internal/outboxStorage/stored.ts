@@ -1,10 +1,11 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as assert from "node:assert"
+import { assertMessage, messageOf, texts } from "../../Fixtures.ts"
 import { assertOrder } from "../cases.ts"
-import { assertMessage, messageOf, texts } from "../messages.ts"
 import {
   append,
+  commit,
   dead,
   deadLetters,
   deferred,
@@ -20,110 +21,114 @@ import {
 
 /** What comes back is what was stored. */
 export const storedCases = <R>({ cases, facts, it }: Topic<R>): void => {
-  facts.describe("what is stored comes back", () => {
-    it(
-      "every attribute of a message, and those it does not have",
-      Effect.gen(function*() {
-        const full = messageOf({
-          id: "0190a0b0-0000-7000-8000-000000000001",
-          name: "room_closed",
-          kind: "ecst",
-          version: 7,
-          topic: "rooms",
-          key: "blue",
-          source: "/rooms?a=b#c",
-          time: 1_700_000_000_123,
-          correlationId: "correlation",
-          causationId: "causation",
-          traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-          contentType: "application/json; charset=utf-8",
-          contentEncoding: "gzip",
-          headers: { tenant: "acme", empty: "" }
-        })
-        const bare = messageOf({ key: undefined, source: "", time: 0 })
-        const empty = messageOf({ key: "" })
-        yield* append([full, bare, empty])
-        const [first, second, third] = yield* read()
-        // the empty key is a key
-        assertMessage(third!.message, { ...empty, sequence: third!.sequence })
-        assertMessage(first!.message, { ...full, sequence: first!.sequence })
-        assertMessage(second!.message, { ...bare, sequence: second!.sequence })
-      })
-    )
-
-    it(
-      "text of any script in every field, four-byte characters among them",
-      Effect.gen(function*() {
-        const stored = texts.map((text) =>
-          messageOf({
-            name: text,
-            topic: text,
-            key: text,
-            source: text,
-            correlationId: text,
-            causationId: text,
-            traceparent: text,
-            contentType: text,
-            contentEncoding: text,
-            headers: { [text]: text, plain: text }
+  for (const [how, store] of [["as it commits", commit], ["beforehand", append]] as const) {
+    facts.describe(`what a transaction stores ${how} comes back`, () => {
+      it(
+        "every attribute of a message, and those it does not have",
+        Effect.gen(function*() {
+          const full = messageOf({
+            id: "0190a0b0-0000-7000-8000-000000000001",
+            name: "room_closed",
+            kind: "ecst",
+            version: 7,
+            topic: "rooms",
+            key: "blue",
+            source: "/rooms?a=b#c",
+            time: 1_700_000_000_123,
+            correlationId: "correlation",
+            causationId: "causation",
+            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            contentType: "application/json; charset=utf-8",
+            contentEncoding: "gzip",
+            headers: { tenant: "acme", empty: "" }
           })
-        )
-        yield* append(stored)
-        const entries = yield* read()
-        assertOrder("entries", ids(entries), idsOf(stored))
-        for (const [n, entry] of entries.entries()) {
-          assert.strictEqual(entry.malformed, undefined)
-          assertMessage(entry.message, { ...stored[n]!, sequence: entry.sequence })
-        }
-        yield* settle(entries.map((entry) => dead(entry, "halt", texts.join())))
-        assert.deepStrictEqual((yield* deadLetters()).map((one) => one.reason), texts.map(() => texts.join()))
-        for (const text of texts) {
-          const found = yield* deadLetters({ topic: text })
-          assert.deepStrictEqual(found.map((one) => one.message.topic), [text])
-        }
-      })
-    )
+          const bare = messageOf({ key: undefined, source: "", time: 0 })
+          const empty = messageOf({ key: "" })
+          yield* store([full, bare, empty])
+          const [first, second, third] = yield* read()
+          // the empty key is a key
+          assertMessage(third!.message, { ...empty, sequence: third!.sequence })
+          assertMessage(first!.message, { ...full, sequence: first!.sequence })
+          assertMessage(second!.message, { ...bare, sequence: second!.sequence })
+        })
+      )
 
-    it(
-      "headers of any name",
-      Effect.gen(function*() {
-        const headers = {
-          "": "empty name",
-          constructor: "c",
-          ["__proto__"]: "p",
-          "quote\"and\\backslash": "\"\\",
-          "line\nbreak": "a\r\nb\tc",
-          number: "1"
-        }
-        yield* append([messageOf({ headers })])
-        const [entry] = yield* read()
-        assert.deepStrictEqual(Object.entries(entry!.message.headers).sort(), Object.entries(headers).sort())
-      })
-    )
+      it(
+        "text of any script in every field, four-byte characters among them",
+        Effect.gen(function*() {
+          const stored = texts.map((text) =>
+            messageOf({
+              name: text,
+              topic: text,
+              key: text,
+              source: text,
+              correlationId: text,
+              causationId: text,
+              traceparent: text,
+              contentType: text,
+              contentEncoding: text,
+              headers: { [text]: text, plain: text }
+            })
+          )
+          yield* store(stored)
+          const entries = yield* read()
+          assertOrder("entries", ids(entries), idsOf(stored))
+          for (const [n, entry] of entries.entries()) {
+            assert.strictEqual(entry.malformed, undefined)
+            assertMessage(entry.message, { ...stored[n]!, sequence: entry.sequence })
+          }
+          yield* settle(entries.map((entry) => dead(entry, "halt", texts.join())))
+          assert.deepStrictEqual((yield* deadLetters()).map((one) => one.reason), texts.map(() => texts.join()))
+          for (const text of texts) {
+            const found = yield* deadLetters({ topic: text })
+            assert.deepStrictEqual(found.map((one) => one.message.topic), [text])
+          }
+        })
+      )
 
-    it(
-      "payloads of any bytes and sizes",
-      Effect.gen(function*() {
-        const all = Uint8Array.from({ length: 256 }, (_, n) => n)
-        const stored = [
-          new Uint8Array(0),
-          all,
-          Uint8Array.from(all).reverse(),
-          Uint8Array.of(0),
-          new TextEncoder().encode("'; drop table outbox; -- \u{1F600}"),
-          // a view into a larger buffer is its own bytes, and no others
-          all.subarray(10, 20),
-          Uint8Array.from({ length: facts.largestPayload }, (_, n) => (n * 31 + (n >> 8)) & 255)
-        ].map((payload) => messageOf({ payload }))
-        yield* append(stored)
-        const entries = yield* read()
-        assertOrder("entries", ids(entries), idsOf(stored))
-        for (const [n, entry] of entries.entries()) {
-          assertMessage(entry.message, { ...stored[n]!, sequence: entry.sequence })
-        }
-      })
-    )
+      it(
+        "headers of any name",
+        Effect.gen(function*() {
+          const headers = {
+            "": "empty name",
+            constructor: "c",
+            ["__proto__"]: "p",
+            "quote\"and\\backslash": "\"\\",
+            "line\nbreak": "a\r\nb\tc",
+            number: "1"
+          }
+          yield* store([messageOf({ headers })])
+          const [entry] = yield* read()
+          assert.deepStrictEqual(Object.entries(entry!.message.headers).sort(), Object.entries(headers).sort())
+        })
+      )
 
+      it(
+        "payloads of any bytes and sizes",
+        Effect.gen(function*() {
+          const all = Uint8Array.from({ length: 256 }, (_, n) => n)
+          const stored = [
+            new Uint8Array(0),
+            all,
+            Uint8Array.from(all).reverse(),
+            Uint8Array.of(0),
+            new TextEncoder().encode("'; drop table outbox; -- \u{1F600}"),
+            // a view into a larger buffer is its own bytes, and no others
+            all.subarray(10, 20),
+            Uint8Array.from({ length: facts.largestPayload }, (_, n) => (n * 31 + (n >> 8)) & 255)
+          ].map((payload) => messageOf({ payload }))
+          yield* store(stored)
+          const entries = yield* read()
+          assertOrder("entries", ids(entries), idsOf(stored))
+          for (const [n, entry] of entries.entries()) {
+            assertMessage(entry.message, { ...stored[n]!, sequence: entry.sequence })
+          }
+        })
+      )
+    })
+  }
+
+  facts.describe("what is stored comes back", () => {
     cases.itWith(facts.reopen, "after a restart, with all that was decided", (id, reopen) =>
       Effect.gen(function*() {
         const layer = yield* reopen(id)

@@ -6,11 +6,12 @@ import {
   type DeadLetterFilter,
   type Entry,
   OutboxStorage,
+  type Outgoing,
   type Range,
   Settlement
 } from "@effect-cqrs/core/OutboxStorage"
 import * as Transaction from "@effect-cqrs/core/Transaction"
-import type { Transactor } from "@effect-cqrs/core/Transactor"
+import { type Isolation, Transactor } from "@effect-cqrs/core/Transactor"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -48,8 +49,15 @@ class Announced extends Event.notification<Announced>()("outbox_suite_announced"
 /** Adds an event to the open transaction, and answers with its message's id. */
 export const announce = (_what: string) => Outbox.add(new Announced())
 
-export const append = (messages: ReadonlyArray<Message>) =>
+export const append = (messages: ReadonlyArray<Outgoing>) =>
   Effect.flatMap(OutboxStorage, (storage) => Transaction.run(storage.append(messages)))
+
+/** As the events of `Outbox.add` are stored. */
+export const commit = (messages: ReadonlyArray<Outgoing>, isolation?: Isolation) =>
+  Effect.scoped(
+    Effect.flatMap(Transactor, (transactor) =>
+      Effect.flatMap(transactor.begin({ isolation }), (session) => session.commit(messages)))
+  )
 
 /** Reads from some buckets, or from all of them, with what holds for each range. */
 export const read = (

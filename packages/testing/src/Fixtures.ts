@@ -1,10 +1,23 @@
+/**
+ * What tests of storages and brokers need again and again: messages, texts that are easily harmed, and waiting for something
+ * to be so.
+ *
+ * @since 0.1.0
+ */
 import type { Message } from "@effect-cqrs/core/Message"
+import type { Outgoing } from "@effect-cqrs/core/OutboxStorage"
+import * as Effect from "effect/Effect"
 import * as assert from "node:assert"
 
 let count = 0
 
-/** A message with an id of its own; what is not given does not matter. */
-export const messageOf = (given: Partial<Message> = {}): Message => ({
+/**
+ * A message with an id of its own; what is not given does not matter.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const messageOf = (given: Partial<Outgoing> = {}): Outgoing => ({
   id: `message-${++count}`,
   name: "suite_event",
   kind: "notification",
@@ -24,7 +37,12 @@ export const messageOf = (given: Partial<Message> = {}): Message => ({
   ...given
 })
 
-/** Text that is easily harmed on its way: quotes, escapes, combining marks, right-to-left, characters of four bytes. */
+/**
+ * Text that is easily harmed on its way: quotes, escapes, combining marks, right-to-left, characters of four bytes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const texts: ReadonlyArray<string> = [
   "plain",
   "O'Reilly \"quoted\" `back` \\ % _ ; -- /* */ $1 ?",
@@ -35,7 +53,12 @@ export const texts: ReadonlyArray<string> = [
   "x".repeat(200)
 ]
 
-/** The same message, with payloads compared as bytes. */
+/**
+ * The same message, with payloads compared as bytes.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
 export const assertMessage = (actual: Message, expected: Message): void => {
   const { payload, ...rest } = actual
   const { payload: expectedPayload, ...expectedRest } = expected
@@ -49,3 +72,23 @@ export const assertMessage = (actual: Message, expected: Message): void => {
     )
   }
 }
+
+/**
+ * Looks again and again until it is as wanted, for up to ten seconds.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const eventually = <A, E, R>(
+  what: string,
+  look: Effect.Effect<A, E, R>,
+  isWanted: (value: A) => boolean
+): Effect.Effect<A, E, R> =>
+  Effect.gen(function*() {
+    for (let attempt = 0;; attempt++) {
+      const value = yield* look
+      if (isWanted(value)) return value
+      if (attempt >= 1000) assert.fail(`not within ten seconds: ${what}`)
+      yield* Effect.sleep("10 millis")
+    }
+  })
