@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { OutboxStorage, type StorageError } from "@effect-cqrs/core/OutboxStorage"
+import { bucketOf, OutboxStorage, type StorageError } from "@effect-cqrs/core/OutboxStorage"
 import { TransactionError } from "@effect-cqrs/core/Transaction"
 import { type Session, Transactor } from "@effect-cqrs/core/Transactor"
 import { SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
@@ -128,7 +128,11 @@ const session = (
         )
         return Effect.catchAll(Effect.zipRight(before, commit), failed).pipe(
           Effect.zipRight(ended),
-          Effect.zipRight(hasEvents ? storage.arrivals.signal : Effect.void)
+          Effect.zipRight(
+            hasEvents
+              ? storage.arrivals.signalFor(messages.map((message) => bucketOf(message, storage.buckets)))
+              : Effect.void
+          )
         )
       }))
     },
