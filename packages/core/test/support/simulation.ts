@@ -370,7 +370,7 @@ export class Simulation {
           if (stall !== undefined) {
             self.stall = undefined
             self.isFrozen = true
-            self.faults = [stall.fault, ...self.faults]
+            self.faults = [stall.fault, stall.fault, stall.fault, stall.fault, ...self.faults]
           }
           const settle = statement(() => {
             if (!this.members.has(own)) return false
