@@ -104,7 +104,11 @@ const make = (options: Options) =>
     })
 
     /** A client may count an update that changes nothing as none. */
-    const isNoted = (relay: bigint, bucket: number, sequence: bigint | undefined): Effect.Effect<boolean, StorageError> =>
+    const isNoted = (
+      relay: bigint,
+      bucket: number,
+      sequence: bigint | undefined
+    ): Effect.Effect<boolean, StorageError> =>
       Effect.gen(function*() {
         const held = yield* query(statements.hold(names, relay))
         const lease = (yield* owners).find((one) => one.bucket === bucket)

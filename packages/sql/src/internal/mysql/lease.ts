@@ -35,7 +35,9 @@ export const lease: Dialect["lease"] = {
     "text"
   ],
   suspect: (names, relay, bucket, sequence) => [
-    `do 0; update ${names.lease} set suspect_deaths = case when suspect = ${sequence ?? null} then suspect_deaths else 0 end, ` +
+    `do 0; update ${names.lease} set suspect_deaths = case when suspect = ${
+      sequence ?? null
+    } then suspect_deaths else 0 end, ` +
     `suspect = ${sequence ?? null} where bucket = ${bucket} and relay_id = ${relay} ` +
     `and exists (select 1 from ${names.relay} where id = ${relay})`,
     [],
