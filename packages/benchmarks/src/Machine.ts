@@ -10,13 +10,16 @@ export interface Machine {
   readonly cores: number
   readonly memoryGiB: number
   readonly system: string
+  /** How many processes wanted to run when the run began: what else the machine had to do takes away from all figures. */
+  readonly load: number
 }
 
 export const machine: Effect.Effect<Machine> = Effect.sync(() => ({
   cpu: os.cpus()[0]?.model.trim() ?? "unknown",
   cores: os.availableParallelism(),
   memoryGiB: Math.round(os.totalmem() / 2 ** 30),
-  system: `${os.type()} ${os.release()} ${os.arch()}`
+  system: `${os.type()} ${os.release()} ${os.arch()}`,
+  load: os.loadavg()[0]!
 }))
 
 /** The versions of Node and of some of this package's dependencies. */

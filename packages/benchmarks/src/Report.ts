@@ -25,16 +25,21 @@ export const json = (report: Report): string =>
     }))
   })
 
-export const text = (report: Report): string =>
-  [
+export const text = (report: Report): string => {
+  const { cores, cpu, load, memoryGiB, system } = report.machine
+  return [
     ...report.suites.flatMap(({ name, results }) => [`${name}, median (lowest to highest round)`, table(results), ""]),
-    `${report.machine.cpu}, ${report.machine.cores} cores, ${report.machine.memoryGiB} GiB, ${report.machine.system}`,
+    `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}`,
     listed(report.versions),
     ...Object.entries(report.servers).map(([name, settings]) => `${name}: ${listed(settings)}`),
+    ...(load < cores / 4
+      ? []
+      : [`The machine was busy with something else: its load was ${short(load)} before the run began.`]),
     ...(report.scale === 1
       ? []
       : [`At ${report.scale} of the full sizes: figures of full runs only are to be compared.`])
   ].join("\n")
+}
 
 // -------------------------------------------------------------------------------------
 // internal

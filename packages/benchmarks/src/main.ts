@@ -57,6 +57,7 @@ const command = Command.make("bench", {
 }, (options) =>
   Effect.gen(function*() {
     const suites = yield* chosen(yield* all, options.suites, options.only)
+    const before = yield* machine
     const scale = Option.getOrElse(options.scale, () => options.quick ? quickScale : 1)
     const reports = yield* Effect.forEach(suites, ({ rowsOf, suite }) =>
       Effect.map(
@@ -82,7 +83,7 @@ const command = Command.make("bench", {
         Effect.scoped
       )
     const report: Report.Report = {
-      machine: yield* machine,
+      machine: before,
       versions: yield* versions([...new Set(suites.flatMap(({ suite }) => suite.packages))]),
       servers: yield* Database.settings,
       scale,

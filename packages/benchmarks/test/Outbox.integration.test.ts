@@ -52,7 +52,7 @@ describe("npm run bench -- outbox", () => {
         assert.include(ended.stderr, `drain ${server.title}: round 1 of 1, relay: rate `)
         assert.match(JSON.parse(ended.stdout).servers[server.title].version, /^\d+\.\d+/)
         assert.deepStrictEqual(yield* remains(server, url, ended), [])
-      }), 60_000)
+      }), 120_000)
 
     for (
       const [fault, row] of [["drop", "drain"], ["swap", "hot-key"], ["repeat", "backlog"], [
@@ -83,6 +83,6 @@ describe("npm run bench -- outbox", () => {
         assert.strictEqual(ended.code, 130)
         assert.strictEqual(ended.stdout, "")
         assert.deepStrictEqual(yield* remains(server, url, ended), [])
-      }), 60_000)
+      }), 120_000)
   })
 })

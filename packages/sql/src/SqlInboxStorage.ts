@@ -38,6 +38,9 @@ export interface Options extends Pick<TableOptions, "prefix"> {
  * While the layer is there, a fiber deletes keys that are older than the retention, by the database's clock. Each process
  * has one: together they are as good as one.
  *
+ * The `SqlClient` is to be the one of the transactor: in a transaction of another client `Inbox.process` fails with the
+ * reason `Configuration`.
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { OutboxStorage, type StorageError } from "@effect-cqrs/core/OutboxStorage"
+import { bucketOf, OutboxStorage, type StorageError } from "@effect-cqrs/core/OutboxStorage"
 import { TransactionError } from "@effect-cqrs/core/Transaction"
 import { type Session, Transactor } from "@effect-cqrs/core/Transactor"
 import { SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
@@ -30,6 +30,11 @@ import { type Client, clientOf, isOurs, joined } from "./internal/routing.ts"
  *
  * On SQLite transactions begin as IMMEDIATE ones: one writer at a time, and no surprise half-way. On MariaDB and MySQL
  * they run with autocommit off, and a statement that commits implicitly is refused.
+ *
+ * A statement of another `SqlClient` is no part of the transaction: it runs on that client's own database, in the
+ * transaction that is open there further out, or else by itself. Inside a `sql.withTransaction` it is refused with a
+ * `SqlError`, since @effect/sql does not tell whose transaction that was to be. A `Statement.withTransformer` inside
+ * `Transaction.run` suspends this for its effect, where every client's statements join the open transaction.
  *
  * This is one value, which one build of layers makes once: in a program with two databases use `SqlStorage.layer`, or
  * `Layer.fresh`.
@@ -129,7 +134,11 @@ const session = (
         )
         return Effect.catchAll(Effect.zipRight(before, commit), failed).pipe(
           Effect.zipRight(ended),
-          Effect.zipRight(hasEvents ? storage.arrivals.signal : Effect.void)
+          Effect.zipRight(
+            hasEvents
+              ? storage.arrivals.signalFor(messages.map((message) => bucketOf(message, storage.buckets)))
+              : Effect.void
+          )
         )
       }))
     },

@@ -282,6 +282,20 @@ export const clients = <R>(database: Database<R>): void => {
     )
 
     test(
+      "a transformer set inside puts the routing out of force for its effect, up to the next run",
+      Effect.gen(function*() {
+        const { first, second } = yield* both
+        yield* Transaction.run(
+          Effect.gen(function*() {
+            yield* second`insert into facts values ('a')`
+            yield* Transaction.run(second`insert into facts values ('b')`)
+          }).pipe(Statement.withTransformer((statement) => Effect.succeed(statement)))
+        )
+        assert.deepStrictEqual([yield* read(first), yield* read(second)], [["a"], ["b"]])
+      })
+    )
+
+    test(
       "an inbox of a second client is refused: its mark would stay when the transaction is rolled back",
       Effect.scoped(Effect.gen(function*() {
         const { second } = yield* both

@@ -2,7 +2,7 @@ import { Event, Outbox, OutboxStorage, Transaction, type Transactor } from "@eff
 import type { Suite } from "@effect-cqrs/testing"
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Logger, Option, Schedule, Schema } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Schedule, Schema } from "effect"
 import { type Database, Second, type Services } from "./databases.ts"
 
 class Announced extends Event.notification<Announced>()("hazards_announced", {
@@ -86,8 +86,7 @@ export const hazards = <R>(database: Database<R>): void => {
         it.scopedLive(full, () =>
           Effect.flatMap(way, (way) => program(way, feature as A)).pipe(
             Effect.map(check),
-            Effect.provide(database.layer),
-            Effect.provide(Logger.remove(Logger.defaultLogger))
+            Effect.provide(Layer.merge(database.layer, Logger.remove(Logger.defaultLogger)))
           ), 60_000)
       }
     })

@@ -29,7 +29,7 @@ export class Other extends Context.Tag("test/Other")<Other, SqlClient.SqlClient>
 
 export const layerOther = Layer.provide(Layer.effect(Other, SqlClient.SqlClient), client())
 
-/** Statements of another client would run in the open transaction of this one: here they do not. */
+/** In a `sql.withTransaction` the statements of another client would run in it: here they do not. */
 export const outside = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.mapInputContext(
     effect,

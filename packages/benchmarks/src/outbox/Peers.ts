@@ -25,11 +25,18 @@ export const peers: Measurement = {
   rows: [
     {
       id: "pg-boss/postgres",
-      title: "drain of 50,000, against pg-boss",
+      title: "drain of 50,000, against 4 workers of pg-boss",
       unit: "rows/s",
       subject: { contender: "relay", figure: "rate" },
       twin: { contender: "pg-boss", figure: "rate" },
       target: { atLeast: 3 }
+    },
+    {
+      id: "pg-boss-1/postgres",
+      title: "  against one worker of pg-boss",
+      unit: "rows/s",
+      subject: { contender: "relay", figure: "rate" },
+      twin: { contender: "pg-boss, one worker", figure: "rate" }
     },
     {
       id: "persisted-queue/postgres",
@@ -60,7 +67,8 @@ export const peers: Measurement = {
     const boss = yield* pgBoss(database)
     return {
       relay,
-      "pg-boss": provide(bossRound(boss, jobs)),
+      "pg-boss": provide(bossRound(boss, jobs, workers)),
+      "pg-boss, one worker": provide(bossRound(boss, jobs, 1)),
       "SqlPersistedQueue": provide(queueRound(jobs))
     }
   })
@@ -75,14 +83,15 @@ const queue = "bench"
 /** As many at a time as the relay takes. */
 const batchSize = 500
 
-const bossLanes = 4
+/** More of them were no quicker. */
+const workers = 4
 
 const pgBoss = (database: Database) =>
   Effect.acquireRelease(
     Effect.tryPromise(async () => {
       const boss = new PgBoss({
         connectionString: Redacted.value(database.url),
-        max: bossLanes,
+        max: workers,
         supervise: false,
         schedule: false
       })
@@ -95,7 +104,7 @@ const pgBoss = (database: Database) =>
   )
 
 /** Jobs in batches, each completed as a whole: what its documentation recommends for throughput. */
-const bossRound = (boss: PgBoss, jobs: number) =>
+const bossRound = (boss: PgBoss, jobs: number, workers: number) =>
   Effect.gen(function*() {
     const sql = yield* SqlClient
     yield* sql.unsafe("truncate table pgboss.job")
@@ -109,7 +118,7 @@ const bossRound = (boss: PgBoss, jobs: number) =>
     }
     yield* sql.unsafe("vacuum analyze pgboss.job")
     let done = 0
-    const lane = async () => {
+    const worker = async () => {
       for (;;) {
         const fetched = await boss.fetch(queue, { batchSize })
         if (fetched.length === 0) return
@@ -118,7 +127,7 @@ const bossRound = (boss: PgBoss, jobs: number) =>
       }
     }
     const [millis] = yield* Program.timed(
-      Effect.tryPromise(() => Promise.all(Array.from({ length: bossLanes }, lane)))
+      Effect.tryPromise(() => Promise.all(Array.from({ length: workers }, worker)))
     )
     if (done !== jobs) return yield* new WrongResult({ message: `pg-boss has completed ${done} jobs of ${jobs}` })
     return { rate: jobs / millis * 1000 }
@@ -126,7 +135,8 @@ const bossRound = (boss: PgBoss, jobs: number) =>
 
 const Job = Schema.Struct({ version: Schema.Number, key: Schema.String, text: Schema.String })
 
-const takers = 100
+/** More of them were no quicker. */
+const takers = 200
 
 const queueRound = (jobs: number) =>
   Effect.gen(function*() {

@@ -13,7 +13,7 @@ import * as Rooms from "./Rooms.ts"
 export const transactions = (server: Server): Measurement => ({
   name: `transaction ${server.title}`,
   needs: [server.variable],
-  rounds: { full: 15, quick: 9 },
+  rounds: { full: 31, quick: 15 },
   rows: [
     {
       id: `transaction/${server.id}`,
@@ -36,16 +36,17 @@ export const transactions = (server: Server): Measurement => ({
     const { context } = yield* Program.make(server, 1)
     const provide = Effect.provide(context)
     yield* provide(Rooms.reset)
+    let stored = 0
     const round = (events: number): Round =>
       Effect.gen(function*() {
-        yield* Backlog.clear(server)
-        const transactions = count(400)
+        const transactions = count(200)
         const times: Array<number> = []
         for (let at = 0; at < transactions; at++) {
           const [millis] = yield* Program.timed(Rooms.change(server, { events }))
           times.push(millis)
         }
-        yield* Backlog.left(transactions * events)
+        stored += transactions * events
+        yield* Backlog.left(stored)
         return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) }
       }).pipe(provide)
     return { "no event": round(0), "1 event": round(1), "10 events": round(10) }

@@ -41,6 +41,8 @@ export interface Process {
   /** It is gone: nothing it does has an effect, and nothing answers it. */
   isKilled: boolean
   readonly inFlight: Set<Row>
+  /** With its next settlement it is frozen for so long; that then meets a fault. */
+  stall: { readonly millis: number; readonly fault: Fault } | undefined
   faults: ReadonlyArray<Fault>
 }
 
@@ -363,10 +365,22 @@ export class Simulation {
         [...this.rows.values()].reduce((max, row) => row.isVisible && row.sequence > max ? row.sequence : max, 0n)
       ),
       settle: (own, settlements) =>
-        statement(() => {
-          if (!this.members.has(own)) return false
-          for (const settlement of settlements) this.settle(own, settlement, acknowledged)
-          return true
+        Effect.suspend(() => {
+          const { stall } = self
+          if (stall !== undefined) {
+            self.stall = undefined
+            self.isFrozen = true
+            self.faults = [stall.fault, stall.fault, stall.fault, stall.fault, ...self.faults]
+          }
+          const settle = statement(() => {
+            if (!this.members.has(own)) return false
+            for (const settlement of settlements) this.settle(own, settlement, acknowledged)
+            return true
+          })
+          return stall === undefined ? settle : Effect.zipRight(
+            Effect.forkDaemon(Effect.delay(Effect.sync(() => self.isFrozen = false), stall.millis)),
+            settle
+          )
         }),
       purge: () => Effect.succeed(0),
       statistics: Effect.die("nobody asks"),
@@ -381,6 +395,7 @@ export class Simulation {
       isFrozen: false,
       isKilled: false,
       inFlight: new Set(),
+      stall: undefined,
       faults: []
     }
     return self

@@ -3,13 +3,14 @@ import { type SqlError } from "@effect/sql"
 import { MysqlClient } from "@effect/sql-mysql2"
 import { PgClient } from "@effect/sql-pg"
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import { Effect, Layer, Redacted } from "effect"
+import type { Layer } from "effect"
+import { Effect, Redacted } from "effect"
 import type { Announced } from "./history.ts"
 import type { Target } from "./protocol.ts"
 
 type Sql = SqlClient.SqlClient
 
-/** A client on the database, each time another. */
+/** A client on the database. */
 export const layerClient = (
   { kind, location }: Target,
   maxConnections: number
@@ -17,11 +18,11 @@ export const layerClient = (
   const url = Redacted.make(location)
   switch (kind) {
     case "mysql":
-      return Layer.fresh(MysqlClient.layer({ url, maxConnections }))
+      return MysqlClient.layer({ url, maxConnections })
     case "pg":
-      return Layer.fresh(PgClient.layer({ url, maxConnections }))
+      return PgClient.layer({ url, maxConnections })
     case "sqlite":
-      return Layer.fresh(SqliteClient.layer({ filename: location }))
+      return SqliteClient.layer({ filename: location })
   }
 }
 
