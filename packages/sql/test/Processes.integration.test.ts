@@ -7,7 +7,7 @@ import * as Database from "./processes/database.ts"
 import { ended, eventually, heard } from "./processes/harness.ts"
 import { Changed, type Target } from "./processes/protocol.ts"
 import { delivered, takeover } from "./processes/takeover.ts"
-import { accounts, create, shared, type World } from "./processes/world.ts"
+import { accounts, buckets, create, shared, type World } from "./processes/world.ts"
 import { onEachServer } from "./servers.ts"
 import { folder } from "./sqlite.ts"
 
@@ -77,11 +77,11 @@ const killing = (make: Make) =>
         const world = yield* make("killing")
         const relay = (name: string) => world.relay(name, { leaseMillis: lease })
         const [victim, heir] = yield* Effect.all([relay("victim"), relay("heir")])
-        const [{ buckets }] = yield* shared([victim, heir])
+        const [own] = yield* shared([victim, heir])
         const work = yield* atWork(world, 2)
         yield* delivered(world, "victim", 100)
         yield* delivered(world, "heir", 100)
-        const millis = yield* takeover(world, victim, buckets, victim.signal("SIGKILL"))
+        const millis = yield* takeover(world, victim, own!.buckets, victim.signal("SIGKILL"))
         // a relay looks for those whose leases have run out three times a lease
         assert.isBelow(millis, lease + lease / 3 + 200 + allowance)
         const successor = yield* relay("successor")
@@ -102,10 +102,10 @@ const ending = (make: Make) =>
         const world = yield* make("ending")
         const relay = (name: string) => world.relay(name, { leaseMillis: lease })
         const [leaver, heir] = yield* Effect.all([relay("leaver"), relay("heir")])
-        const [{ buckets }] = yield* shared([leaver, heir])
+        const [own] = yield* shared([leaver, heir])
         const work = yield* atWork(world, 2)
         yield* delivered(world, "leaver", 100)
-        const millis = yield* takeover(world, leaver, buckets, leaver.signal("SIGTERM"))
+        const millis = yield* takeover(world, leaver, own!.buckets, leaver.signal("SIGTERM"))
         assert.deepStrictEqual(yield* ended(leaver), { code: 0, signal: null })
         assert.isBelow(millis, lease / 3 + 200 + allowance)
         yield* work.rest
@@ -137,7 +137,7 @@ const stopping = (make: Make) =>
         /** Once the other one has all buckets it is continued; it settles what it had, and begins anew. */
         const goesOn = (meanwhile: Effect.Effect<unknown, unknown>) =>
           Effect.gen(function*() {
-            yield* heard(heir, "Holding", ({ buckets }) => buckets.length === 16)
+            yield* heard(heir, "Holding", (holding) => holding.buckets.length === buckets)
             yield* meanwhile
             const { token } = yield* heard(sleeper, "Holding")
             yield* sleeper.signal("SIGCONT")
@@ -198,6 +198,13 @@ const dying = (make: Make) =>
         yield* announce(key!, true)
         const deadly = (yield* Database.ledger(sql)).filter((one) => one.key === key && one.version === 2)
         yield* announceAll
+        /** What the database says, for a failure that has nothing else to say. */
+        const state = Effect.gen(function*() {
+          const { dead, pending } = yield* world.statistics
+          const outbox = yield* sql`select sequence, bucket, partition_key, attempts, last_error from cqrs_outbox`
+          const leases = yield* sql`select * from cqrs_lease`
+          return `${pending} pending, ${dead} dead; ${JSON.stringify({ outbox, leases })}`
+        })
         const deaths: Array<string> = []
         const survivor = yield* Effect.iterate(undefined as string | undefined, {
           while: (survivor) => survivor === undefined && deaths.length < 12,
@@ -214,8 +221,12 @@ const dying = (make: Make) =>
                   const { dead, pending } = yield* world.statistics
                   return dead === 1 && pending === 1 ? {} : undefined
                 })
-              )
-              if (outcome.end === undefined) return name
+              ).pipe(Effect.catchAll((error) =>
+                Effect.flatMap(state, (found) => Effect.dieMessage(`${error.message}. ${found}\n${relay.log()}`))
+              ))
+              if (outcome.end === undefined) {
+                return name
+              }
               assert.deepStrictEqual(outcome.end, { code: null, signal: "SIGKILL" }, relay.log())
               deaths.push(name)
             })
@@ -228,7 +239,12 @@ const dying = (make: Make) =>
           Layer.provide(DeadLetters.layer, Layer.succeedContext(world.services))
         )
         const [letter] = yield* letters.list()
-        assert.deepStrictEqual([letter!.message.id], deadly.map(({ id }) => id))
+        assert.deepStrictEqual(
+          [letter!.message.id],
+          deadly.map(({ id }) =>
+            id
+          )
+        )
         assert.match(letter!.reason, /died 2 times in a row while this event was alone in flight/)
         const attempts = yield* sql<{ readonly attempts: number }>`select distinct attempts from cqrs_outbox`
         assert.deepStrictEqual(attempts.map((row) => Number(row.attempts)), [0])
