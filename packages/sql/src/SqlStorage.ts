@@ -34,6 +34,10 @@ export interface Options extends TableOptions, SqlBucketOwner.Options, SqlInboxS
 /**
  * Transactor, outbox, inbox, and leases by which relays share the outbox, for `Bootstrap.layer({ storage })`.
  *
+ * The program's own statements join its transactions if they come from the client that this layer was given: provide one
+ * layer value to both. A `Layer.fresh` that is provided twice makes two clients, and the statements of the second one are no
+ * part of the transaction; the first such statement logs a warning.
+ *
  * @example
  * ```ts
  * import { Bootstrap } from "@effect-cqrs/core"

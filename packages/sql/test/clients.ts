@@ -3,7 +3,7 @@ import { SqlInboxStorage, SqlStorage } from "@effect-cqrs/sql"
 import type { Suite } from "@effect-cqrs/testing"
 import { Model, SqlClient, SqlResolver, SqlSchema, Statement } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Stream } from "effect"
 import { type Database, Second, type Services } from "./databases.ts"
 
 class Note extends Model.Class<Note>("Note")({ id: Model.Generated(Schema.Number), text: Schema.String }) {}
@@ -175,6 +175,24 @@ export const clients = <R>(database: Database<R>): void => {
           yield* first`insert into facts values ('c')`
         }))
         assert.deepStrictEqual([yield* read(first), yield* read(second)], [["c"], ["a", "b"]])
+      })
+    )
+
+    test(
+      "the first statement of a second client inside is mentioned, once",
+      Effect.gen(function*() {
+        const { first, second } = yield* both
+        const lines: Array<string> = []
+        const logger = Logger.make(({ logLevel, message }) => {
+          if (logLevel._tag === "Warning") lines.push(String(message))
+        })
+        yield* Transaction.run(Effect.gen(function*() {
+          yield* read(first)
+          yield* read(second)
+          yield* read(second)
+        })).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+        assert.strictEqual(lines.length, 1)
+        assert.include(lines[0], "another SqlClient")
       })
     )
 

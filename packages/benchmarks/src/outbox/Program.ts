@@ -29,7 +29,7 @@ export const services = (
   url: Redacted.Redacted,
   connections: number
 ): Layer.Layer<Services, unknown> =>
-  Layer.provideMerge(SqlStorage.layer({ migrate: true }), Layer.fresh(server.client(url, connections)))
+  Layer.provideMerge(SqlStorage.layer({ migrate: true }), server.client(url, connections))
 
 /** A program on a database of its own. */
 export const make = (server: Database.Server, connections: number): Effect.Effect<Program, unknown, Scope.Scope> =>

@@ -131,6 +131,20 @@ const addressed = (statement: Statement<unknown>, target: Target): Statement<unk
     }
   })
 
+const mentioned = new WeakSet<Connection.Acquirer>()
+
+/** Once per client: it may be meant so, and it may be the same database by a client that was built twice. */
+const mention = (statement: Statement<unknown>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const client = clientOfStatement(statement)
+    if (client === undefined || mentioned.has(client)) return Effect.void
+    mentioned.add(client)
+    return Effect.logWarning(
+      "A statement of another SqlClient runs inside Transaction.run and is no part of its transaction. If it is meant to " +
+        "be one, give the program and SqlStorage the same client: a Layer.fresh that is provided twice makes two"
+    )
+  })
+
 const routings = new WeakSet<Statement.Transformer>()
 
 /** Routes behind the program's own transformer, if there is one. */
@@ -145,7 +159,7 @@ const routing = (transformer: Option.Option<Statement.Transformer>): Statement.T
     const there = target.open === undefined
       ? outside(made)
       : Effect.provideService(made, TransactionConnection, target.open)
-    return Effect.map(there, (statement) => addressed(statement, target))
+    return Effect.zipRight(mention(statement), Effect.map(there, (statement) => addressed(statement, target)))
   }
   routings.add(both)
   return both
@@ -153,7 +167,7 @@ const routing = (transformer: Option.Option<Statement.Transformer>): Statement.T
 
 const route: Statement.Transformer = (statement, _sql, refs) => {
   const target = targetOf(statement, refs)
-  return Effect.succeed(target === undefined ? statement : addressed(statement, target))
+  return target === undefined ? Effect.succeed(statement) : Effect.as(mention(statement), addressed(statement, target))
 }
 routings.add(route)
 
