@@ -68,6 +68,8 @@ export const idlePoll = (server: Server): Measurement => ({
         yield* status(`${server.id}: delivers ${total} events`)
         yield* relay.drain
         yield* ledger.check(total)
+        // as autovacuum does where it is on
+        yield* server.rest("cqrs_outbox")
         return polls(relay)
       }).pipe(Effect.provide(context))
     })
