@@ -53,8 +53,9 @@ const make = (options: Options) =>
         ? new StorageError({
           reason: "Configuration",
           message:
-            `An event does not fit into ${names.outbox}: its name, topic, key or one of its ids is too long, or ` +
-            "holds a character that the database cannot store",
+            `An event does not fit into ${names.outbox}: its name, topic, key or one of its ids is too long, it holds a ` +
+            "character that the database cannot store, or its payload is more than the server takes at a time " +
+            "(max_allowed_packet of MariaDB and MySQL)",
           cause: error
         })
         : new StorageError({ reason: "Unavailable", message: "The outbox's database did not answer", cause: error })
