@@ -10,7 +10,6 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
 import { queries } from "./internal/queries.ts"
 import { clientOf, isElsewhere, outside } from "./internal/routing.ts"
@@ -92,10 +91,6 @@ export const layer = (
                 "Transactor of the handler with the same client"
             }) :
             effect)
-      // the open transaction is not these statements', and may be one of another database
-      const apart = <A>(effect: Effect.Effect<A, StorageError>) =>
-        Effect.retry(outside(effect), { schedule: victims, while: dialect.transaction.isConflict })
-
       const storage = InboxStorage.of({
         register: (key) => {
           const [text, params] = statements.register(names, key)
@@ -105,14 +100,15 @@ export const layer = (
               statements.isDuplicate(cause) ? Effect.succeed(false) : Effect.fail(storageError(cause))
           }))
         },
+        // the open transaction is not these statements', and may be one of another database
         isSuspect: (message) =>
           Effect.map(outside(query(statements.isStarted(names, message))), (rows) => rows.length > 0),
-        start: (key, start) => Effect.map(apart(write(statements.start(names, key, start))), statements.deaths),
+        start: (key, start) => Effect.map(outside(write(statements.start(names, key, start))), statements.deaths),
         finish: (key) => inside(Effect.asVoid(execute(statements.forget(names, key)))),
-        forget: (key) => Effect.asVoid(apart(write(statements.forget(names, key)))),
+        forget: (key) => Effect.asVoid(outside(write(statements.forget(names, key)))),
         purge: ({ limit }) =>
           Duration.isFinite(retention)
-            ? apart(statements.purge({
+            ? outside(statements.purge({
               names,
               limit,
               retentionMicros: Math.round(Duration.toMillis(retention) * 1000),
@@ -129,8 +125,6 @@ export const layer = (
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
-
-const victims = Schedule.jittered(Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(5)))
 
 const positive = (what: string, input: Duration.DurationInput): Effect.Effect<Duration.Duration, StorageError> => {
   const duration = Duration.decode(input)

@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { Dialect } from "../dialect.ts"
 import { codeOf } from "../errors.ts"
-import { now } from "./text.ts"
+import { committed, now } from "./text.ts"
 
 export const inbox: Dialect["inbox"] = {
   // neither INSERT IGNORE, which would cut what is too long, nor ON DUPLICATE KEY, which counts alike
@@ -53,8 +53,7 @@ export const inbox: Dialect["inbox"] = {
         (rows) => {
           const keys = rows as ReadonlyArray<Record<"consumer" | "handler" | "source" | "message_id", Uint8Array>>
           return keys.length === 0 ? Effect.succeed(0) : write([
-            "set transaction isolation level read committed; " +
-            `delete old from ${table} old force index (primary) where ${isOld} ` +
+            `${committed}; delete old from ${table} old force index (primary) where ${isOld} ` +
             `and (consumer, handler, source, message_id) in (${keys.map(() => "(?, ?, ?, ?)").join(", ")})`,
             keys.flatMap(({ consumer, handler, message_id, source }) => [consumer, handler, source, message_id]),
             "text"
