@@ -16,7 +16,7 @@ import type * as Scope from "effect/Scope"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
 import { emptyHand, type Hand, handOf, holdingOf, isSameHand, type Lease, without } from "./internal/hand.ts"
 import { queries } from "./internal/queries.ts"
-import { type Options as TableOptions, verify } from "./internal/tables.ts"
+import { isLease, type Options as TableOptions, verify } from "./internal/tables.ts"
 
 /**
  * @since 0.1.0
@@ -69,7 +69,7 @@ const make = (options: Options) =>
         new StorageError({ reason: "Unavailable", message: "The database of the relay's leases did not answer", cause })
     )
     const term = Duration.decode(options.lease ?? Duration.seconds(10))
-    if (!(Duration.toMillis(term) >= 100)) {
+    if (!isLease(term)) {
       return yield* new StorageError({
         reason: "Configuration",
         message: "The relay's lease must last at least 100 milliseconds, and should last some seconds"

@@ -10,12 +10,11 @@ import type { Transactor } from "@effect-cqrs/core/Transactor"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Record from "effect/Record"
 import { isPrefix, prefixMustBe } from "./internal/dialect.ts"
-import { isBuckets, maxBuckets, type Options as TableOptions } from "./internal/tables.ts"
+import { isBuckets, isLease, maxBuckets, type Options as TableOptions } from "./internal/tables.ts"
 import * as Migrations from "./Migrations.ts"
 import * as SqlBucketOwner from "./SqlBucketOwner.ts"
 import * as SqlInboxStorage from "./SqlInboxStorage.ts"
@@ -124,7 +123,7 @@ export const config: Config.Config<Options> = Config.all({
   lease: Config.option(
     Config.validate(Config.duration("CQRS_LEASE"), {
       message: "must be a duration of at least 100 milliseconds, such as \"10 seconds\"",
-      validation: (lease: Duration.Duration) => Duration.toMillis(lease) >= 100
+      validation: isLease
     })
   ),
   migrate: Config.option(Config.boolean("CQRS_MIGRATE"))

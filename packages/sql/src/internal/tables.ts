@@ -1,6 +1,7 @@
 import { StorageError } from "@effect-cqrs/core/OutboxStorage"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Dialect, Names, Query } from "./dialect.ts"
 import { checkServer, unanswered } from "./server.ts"
@@ -20,6 +21,9 @@ export const maxBuckets = 4096
 
 export const isBuckets = (buckets: number): boolean =>
   Number.isSafeInteger(buckets) && buckets > 0 && buckets <= maxBuckets
+
+/** A lease is renewed three times in its term: a shorter one would be lost to any pause. */
+export const isLease = (lease: Duration.Duration): boolean => Duration.toMillis(lease) >= 100
 
 /** The last migration that was applied, or 0. */
 const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError> =>
