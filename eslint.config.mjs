@@ -46,6 +46,8 @@ const barrels = [
   "@effect/platform",
   "@effect/sql",
   "@effect-cqrs/core",
+  "@effect-cqrs/amqp",
+  "@effect-cqrs/kafka",
   "@effect-cqrs/sql",
   "@effect-cqrs/testing"
 ]

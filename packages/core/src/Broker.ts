@@ -17,8 +17,9 @@ import type { Message } from "./Message.ts"
  * What became of a published message.
  *
  * - `Delivered`: the broker has it, and has said so (all in-sync replicas; a publisher confirm).
- * - `Retriable`: the broker (`broker`: all of it; `destination`: this topic) could not take it, or nobody knows whether
- *   it did. Not the message's fault: it is tried again until it succeeds, and this counts as no attempt.
+ * - `Retriable`: the broker (`broker`: all of it; `destination`: this topic; `part`: the part of this topic that its key
+ *   belongs to, as one partition) could not take it, or nobody knows whether it did. Not the message's fault: it is tried
+ *   again until it succeeds, and this counts as no attempt.
  * - `Rejected`: the broker has judged this message itself: it is too large, it is malformed.
  *
  * @since 0.1.0
@@ -26,7 +27,7 @@ import type { Message } from "./Message.ts"
  */
 export type Outcome = Data.TaggedEnum<{
   Delivered: {}
-  Retriable: { readonly scope: "broker" | "destination"; readonly reason: string }
+  Retriable: { readonly scope: "broker" | "destination" | "part"; readonly reason: string }
   Rejected: { readonly reason: string }
 }>
 
@@ -50,6 +51,19 @@ export class BrokerError extends Schema.TaggedError<BrokerError>("@effect-cqrs/c
 }) {}
 
 /**
+ * How consumers of one group that share a topic keep the order of its keys, where the broker does not do so by itself
+ * (RabbitMQ does not; Kafka's partitions and the memory broker do, and ignore this).
+ *
+ * - `single-active-consumer`: one member at a time gets messages; another takes over when it leaves.
+ * - `partitioned`: the topic is spread over queues by key, as its topology says, each with one active member at a time.
+ * - `none`: no order is promised between members. Each of them still handles one message of a key at a time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Ordering = "single-active-consumer" | "partitioned" | "none"
+
+/**
  * What a group of consumers wants.
  *
  * @since 0.1.0
@@ -59,6 +73,15 @@ export interface Subscription {
   readonly topics: ReadonlyArray<string>
   /** Consumers of one group share the messages; each group gets all of them. */
   readonly group: string
+  /** Default `single-active-consumer`. */
+  readonly ordering?: Ordering | undefined
+  /**
+   * How many messages this member holds that are not settled, waiting or out, before it asks the broker for no more. A
+   * whole number from 1; default 256.
+   */
+  readonly window?: number | undefined
+  /** Topics that this consumer publishes to: what cannot be published to is an error when it joins, by name. */
+  readonly publishesTo?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -69,8 +92,30 @@ export interface Subscription {
  */
 export interface Delivery {
   readonly message: Message
+  /**
+   * Why this is no message in a form that is known here, as a sentence. `message` has then its topic and key, its headers
+   * as far as they are text, and its bytes; the rest is made up. `undefined` for messages that can be read.
+   */
+  readonly unreadable: string | undefined
+  /** It came without a body, which is not the same as an empty one: in a compacted topic its key is deleted. */
+  readonly isTombstone: boolean
   /** How often it was handed out before, as far as the broker knows; 0 the first time. */
   readonly redeliveries: number
+  /**
+   * Publishes it once more as it came, body, key, and headers byte for byte whether they can be read or not, and answers
+   * as {@link Broker} does for one message. It does not settle it.
+   */
+  readonly forward: (to: Forwarding) => Effect.Effect<Outcome>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Forwarding {
+  readonly topic: string
+  /** Headers to set, or with `undefined` to remove. */
+  readonly headers: Readonly<Record<string, string | undefined>>
 }
 
 /**
@@ -88,6 +133,12 @@ export interface Source {
    * handled in order whatever the concurrency. Interrupting a waiting `take` loses nothing.
    */
   readonly take: Effect.Effect<Delivery, BrokerError, Scope.Scope>
+
+  /**
+   * Takes what is there, from one message up to a limit, waiting for the first: several of a key in their order, and none
+   * of a key of which others are out. They are settled or given back together.
+   */
+  readonly takeMany: (limit: number) => Effect.Effect<ReadonlyArray<Delivery>, BrokerError, Scope.Scope>
 }
 
 /**
@@ -106,6 +157,19 @@ export class Broker extends Context.Tag("@effect-cqrs/core/Broker")<Broker, {
 
   /** Joins a group. Closing the scope leaves it; messages still out then are handed to another member. */
   readonly consume: (subscription: Subscription) => Effect.Effect<Source, BrokerError, Scope.Scope>
+
+  /**
+   * Goes once through what waits in a topic for a group at the time of the call, and asks of each message what is to
+   * become of it: `settled`, it is gone; `kept`, it stays. What consumers of the group hold meanwhile is left out, or, as
+   * Kafka has it, makes this fail with `Unavailable`. Answers how many were settled.
+   *
+   * Interrupted or failed, what was settled so far is settled; a message that was decided about may come again. A broker
+   * that keeps no place for a single message (Kafka) moves those that are kept behind the others.
+   */
+  readonly sift: <E, R>(
+    queue: { readonly topic: string; readonly group: string },
+    decide: (delivery: Delivery) => Effect.Effect<"settled" | "kept", E, R>
+  ) => Effect.Effect<number, BrokerError | E, R>
 }>() {}
 
 /**

@@ -109,6 +109,13 @@ export * as Handler from "./Handler.ts"
 export * as HandlerError from "./HandlerError.ts"
 
 /**
+ * For adapters of brokers: hands out what was received, so that a key is handled in order whatever the concurrency.
+ *
+ * @since 0.1.0
+ */
+export * as Handout from "./Handout.ts"
+
+/**
  * Where the ids of messages and requests come from.
  *
  * @since 0.1.0
@@ -254,3 +261,16 @@ export * as Transactor from "./Transactor.ts"
  * @since 0.1.0
  */
 export * as Wake from "./Wake.ts"
+
+/**
+ * For adapters of brokers: messages as CloudEvents 1.0, so that any language reads and writes them with its own SDK.
+ *
+ * In binary mode, the default, attributes are headers and the body is the payload; in structured mode the body is a JSON
+ * document with attributes and payload. What is received is read in either, whatever is written.
+ *
+ * Sources: CloudEvents 1.0.2 with its JSON format and its Kafka and AMQP protocol bindings; the extensions
+ * `partitioning`, `sequence` and `distributed-tracing`; W3C Trace Context.
+ *
+ * @since 0.1.0
+ */
+export * as Wire from "./Wire.ts"

@@ -444,6 +444,7 @@ describe("outages", () => {
         ...broker,
         consume: (subscription) =>
           Effect.map(broker.consume(subscription), (source) => ({
+            ...source,
             take: Effect.flatMap(Ref.get(state), (now) =>
               now === "fine"
                 ? source.take

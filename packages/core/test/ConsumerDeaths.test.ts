@@ -259,8 +259,9 @@ describe("starts are counted", () => {
         Effect.map(Broker.Broker, (broker) => ({
           ...broker,
           consume: (subscription: Broker.Subscription) =>
-            Effect.map(broker.consume(subscription), ({ take }): Broker.Source => ({
-              take: Effect.map(take, (one) => one.message.id === "37" ? { ...one, redeliveries: 1 } : one)
+            Effect.map(broker.consume(subscription), (source): Broker.Source => ({
+              ...source,
+              take: Effect.map(source.take, (one) => one.message.id === "37" ? { ...one, redeliveries: 1 } : one)
             }))
         }))
       ).pipe(Layer.provide(Broker.layerMemory()))

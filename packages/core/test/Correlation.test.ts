@@ -153,7 +153,8 @@ describe("correlation", () => {
             Ref.update(sent, (all) => [...all, ...batch.map(({ correlationId }) => correlationId)]),
             batch.map(() => Broker.Outcome.Delivered())
           ),
-        consume: () => Effect.die("nobody consumes here")
+        consume: () => Effect.die("nobody consumes here"),
+        sift: () => Effect.die("nobody consumes here")
       })
       yield* EventEmitter.emit(new RoomClosed({ room: "blue", n: 1 })).pipe(
         (effect) => Correlation.provide(effect, { correlationId: "c" }),

@@ -125,7 +125,8 @@ export const layerScripted = Layer.effectContext(Effect.sync(() => {
           return outcome
         }))
       }),
-    consume: () => Effect.die("nobody consumes here")
+    consume: () => Effect.die("nobody consumes here"),
+    sift: () => Effect.die("nobody consumes here")
   })
   return Context.make(Scripted, script).pipe(Context.add(Broker.Broker, broker))
 }))

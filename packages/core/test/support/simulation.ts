@@ -315,7 +315,8 @@ export class Simulation {
             if (outcome._tag === "Delivered") acknowledged.set(batch[n]!.sequence!, token)
           })
         })),
-      consume: () => Effect.die("nobody consumes here")
+      consume: () => Effect.die("nobody consumes here"),
+      sift: () => Effect.die("nobody consumes here")
     }
 
     const storage: OutboxStorage.OutboxStorage["Type"] = {

@@ -38,7 +38,8 @@ export const bury = (entry: Entry, reason: string, settings: Settings): Settleme
  * What becomes of published entries. An outage is told from poison by what else went through: a destination that took
  * nothing is out; one that took others, then or since this entry failed last, has something against this entry, which is then held back alone, and after several
  * such failures counts as rejected. Entries behind a failed one of their topic and key say nothing: the broker held them
- * back, or they were not tried.
+ * back, or they were not tried. Where only a part of a destination is out, its entries wait one by one, and nothing is held
+ * against them.
  */
 export const judge = (options: {
   readonly published: ReadonlyArray<Published>
@@ -61,6 +62,7 @@ export const judge = (options: {
     const rejected: Array<{ readonly entry: Entry; readonly reason: string }> = []
     const alone: Array<{ readonly entry: Entry; readonly reason: string }> = []
     const held: Array<Entry> = []
+    const parted: Array<Entry> = []
     let brokerOut: string | undefined
     let isBrokerWell = well.size > 0
     let delivered = 0
@@ -89,7 +91,8 @@ export const judge = (options: {
         continue
       }
       isBrokerWell = true
-      if (well.has(topic) || lone.isOutlived(entry, takings(topic))) alone.push({ entry, reason: outcome.reason })
+      if (outcome.scope === "part") parted.push(entry)
+      else if (well.has(topic) || lone.isOutlived(entry, takings(topic))) alone.push({ entry, reason: outcome.reason })
       else if (lone.has(entry.sequence)) held.push(entry)
       else if (!out.has(topic)) {
         out.set(topic, outcome.reason)
@@ -102,6 +105,9 @@ export const judge = (options: {
         (wait) => options.now + Math.ceil(Duration.toMillis(wait))
       )
     for (const entry of held) lone.hold(entry, yield* nextTry(lone.count(entry)))
+    for (const entry of parted) {
+      lone.suspend(entry, yield* nextTry(lone.outages(entry) + 1), takings(entry.message.topic))
+    }
     for (const { entry, reason } of alone) {
       const { topic } = entry.message
       const until = yield* nextTry(lone.count(entry) + 1)

@@ -4,6 +4,8 @@ import { KeyMap } from "./keyMap.ts"
 interface Failure {
   readonly entry: Entry
   count: number
+  /** How often in a row its part of the destination was out, which is no fault of its own. */
+  outages: number
   until: number
   /** How often its destination had taken something when it failed last. */
   takings: number
@@ -39,20 +41,36 @@ export class LoneFailures {
 
   /** Answers how often in a row it has failed so, counting this time. */
   fail(entry: Entry, until: number, takings: number): number {
-    const { message: { key, topic }, sequence } = entry
-    const failure = this.bySequence.get(sequence) ?? { entry, count: 0, until, takings }
+    const failure = this.record(entry, until, takings)
     failure.count += 1
-    failure.until = until
-    failure.takings = takings
-    this.bySequence.set(sequence, failure)
-    if (key !== undefined) this.byKey.set(topic, key, failure)
+    failure.outages = 0
     return failure.count
+  }
+
+  /** How often in a row its part of the destination was out. */
+  outages({ sequence }: Entry): number {
+    return this.bySequence.get(sequence)?.outages ?? 0
+  }
+
+  /** Its part of the destination is out: it waits with its key, and nothing is held against it. */
+  suspend(entry: Entry, until: number, takings: number): void {
+    this.record(entry, until, takings).outages += 1
   }
 
   /** It has failed again, and nothing is known of others: it is held back without being counted. */
   hold({ sequence }: Entry, until: number): void {
     const failure = this.bySequence.get(sequence)
     if (failure !== undefined) failure.until = until
+  }
+
+  private record(entry: Entry, until: number, takings: number): Failure {
+    const { message: { key, topic }, sequence } = entry
+    const failure = this.bySequence.get(sequence) ?? { entry, count: 0, outages: 0, until, takings }
+    failure.until = until
+    failure.takings = takings
+    this.bySequence.set(sequence, failure)
+    if (key !== undefined) this.byKey.set(topic, key, failure)
+    return failure
   }
 
   forget(sequence: bigint): void {

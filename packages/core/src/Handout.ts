@@ -1,0 +1,287 @@
+/**
+ * For adapters of brokers: hands out what was received, so that a key is handled in order whatever the concurrency.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { Delivery, Source } from "./Broker.ts"
+
+/**
+ * Something received that is not settled yet.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Item {
+  /** Its `redeliveries` are those that the broker knows of; what is handed out again here is added. */
+  readonly delivery: Delivery
+  /** What is in order: as a rule the topic and the key, as one text. `undefined`: nothing is. */
+  readonly lane: string | undefined
+  /** Where it came from, as a partition or a channel: {@link Handout.withdraw} takes it back by this. */
+  readonly origin: unknown
+  /** Called once, when it was handled; never after it was withdrawn. */
+  readonly onSettled: () => void
+}
+
+/**
+ * Received messages by lane. Whoever takes some of a lane is its only taker until they are settled or given back.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Handout {
+  /** How many are neither settled nor withdrawn. */
+  readonly size: () => number
+  /** Puts one behind the others of its lane. */
+  readonly offer: (item: Item) => void
+  /**
+   * Takes back whatever came from an origin, handed out or not: it is nobody's to settle any more, and what its takers do
+   * with it means nothing. Lanes go on with what else they hold.
+   */
+  readonly withdraw: (origin: unknown) => void
+  /**
+   * A view for one member of a group. When its scope closes, what it has out is given back, to be handed out again.
+   */
+  readonly join: Effect.Effect<Source, never, Scope.Scope>
+  /**
+   * Takes, without waiting, all that is there and not out. Each is settled or given back by {@link Taken.end}; a lane is
+   * handed out again when all that was taken of it has ended.
+   */
+  readonly takeAll: () => ReadonlyArray<Taken>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Taken {
+  readonly delivery: Delivery
+  /** `settled`: it was handled. `failed`: it is handed out again, and counts one redelivery more. `kept`: it does not. */
+  readonly end: (how: "settled" | "failed" | "kept") => void
+}
+
+/**
+ * An empty one.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (): Handout => {
+  const lanes = new Set<Lane>()
+  const named = new Map<string, Lane>()
+  /** Lanes with something to hand out and nothing out. */
+  const ready = new Set<Lane>()
+  /** Those who wait for one. All of them are woken: one that is being interrupted wakes nobody else. */
+  const waiting = new Set<() => void>()
+  let size = 0
+
+  const makeReady = (lane: Lane): void => {
+    ready.add(lane)
+    if (waiting.size === 0) return
+    const woken = [...waiting]
+    waiting.clear()
+    for (const wake of woken) wake()
+  }
+
+  const untilReady = Effect.async<void>((resume) => {
+    const wake = () => resume(Effect.void)
+    if (ready.size > 0) return wake()
+    waiting.add(wake)
+    return Effect.sync(() => waiting.delete(wake))
+  })
+
+  const laneOf = (name: string | undefined): Lane => {
+    const known = name === undefined ? undefined : named.get(name)
+    if (known !== undefined) return known
+    const lane = new Lane(name)
+    lanes.add(lane)
+    if (name !== undefined) named.set(name, lane)
+    return lane
+  }
+
+  /** Nothing of it is out: it has something to hand out, or is forgotten. */
+  const reopen = (lane: Lane): void => {
+    if (lane.length > 0) return makeReady(lane)
+    lanes.delete(lane)
+    if (lane.name !== undefined) named.delete(lane.name)
+  }
+
+  const grab = (limit: number): Array<Slot> => {
+    const taken: Array<Slot> = []
+    for (const lane of ready) {
+      if (taken.length >= limit) break
+      ready.delete(lane)
+      lane.take(limit - taken.length, taken)
+    }
+    return taken
+  }
+
+  const end = (slot: Slot, how: How): void => {
+    if (!slot.isGone) {
+      if (how === "settled") {
+        slot.isGone = true
+        size -= 1
+        slot.item.onSettled()
+      } else if (how === "failed") slot.failures += 1
+    }
+    if (slot.lane.end()) reopen(slot.lane)
+  }
+
+  /** Waits and then takes, in two steps: an interruption of the wait has nothing in hand that could be lost. */
+  const takeSlots = (limit: number, restore: Restore): Effect.Effect<ReadonlyArray<Slot>> =>
+    Effect.suspend(() => {
+      const taken = grab(limit)
+      return taken.length > 0 ? Effect.succeed(taken) : Effect.zipRight(restore(untilReady), takeSlots(limit, restore))
+    })
+
+  return {
+    size: () => size,
+    offer: (item) => {
+      size += 1
+      const lane = laneOf(item.lane)
+      lane.push({ item, lane, failures: 0, isGone: false })
+      if (!lane.isOut && lane.length === 1) makeReady(lane)
+    },
+    withdraw: (origin) => {
+      for (const lane of [...lanes]) {
+        const gone = lane.withdraw(origin)
+        size -= gone
+        if (gone === 0 || lane.isOut) continue
+        ready.delete(lane)
+        reopen(lane)
+      }
+    },
+    join: Effect.gen(function*() {
+      const out = new Set<(exit: Exit.Exit<unknown, unknown>) => void>()
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          for (const close of [...out]) close(left)
+        })
+      )
+      const takeMany = (limit: number) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(takeSlots(limit, restore), (slots) => {
+            const close = (exit: Exit.Exit<unknown, unknown>) => {
+              if (!out.delete(close)) return
+              const how = Exit.isSuccess(exit) ? "settled" : "failed"
+              for (const slot of slots) end(slot, how)
+            }
+            out.add(close)
+            return Effect.flatMap(
+              Effect.scope,
+              (scope) => Effect.as(Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => close(exit))), slots)
+            )
+          })
+        )
+      return {
+        take: Effect.map(takeMany(1), (slots) => deliveryOf(slots[0]!)),
+        takeMany: (limit) => Effect.map(takeMany(limit), (slots) => slots.map(deliveryOf))
+      } satisfies Source
+    }),
+    takeAll: () =>
+      grab(Number.POSITIVE_INFINITY).map((slot) => {
+        let hasEnded = false
+        return {
+          delivery: deliveryOf(slot),
+          end: (how) => {
+            if (hasEnded) return
+            hasEnded = true
+            end(slot, how)
+          }
+        }
+      })
+  }
+}
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+type How = "settled" | "failed" | "kept"
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+interface Slot {
+  readonly item: Item
+  readonly lane: Lane
+  failures: number
+  /** Settled or withdrawn. */
+  isGone: boolean
+}
+
+/** A queue of which the first ones may be out, until all of these have ended. */
+class Lane {
+  private slots: Array<Slot> = []
+  private head = 0
+  private taken = 0
+  private open = 0
+  /** Something behind those that are out was withdrawn. */
+  private hasHoles = false
+
+  constructor(readonly name: string | undefined) {}
+
+  get isOut(): boolean {
+    return this.open > 0
+  }
+
+  get length(): number {
+    return this.slots.length - this.head
+  }
+
+  push(slot: Slot): void {
+    this.slots.push(slot)
+  }
+
+  take(limit: number, into: Array<Slot>): void {
+    const end = Math.min(this.slots.length, this.head + limit)
+    for (let i = this.head; i < end; i++) into.push(this.slots[i]!)
+    this.taken = this.open = end - this.head
+  }
+
+  /** One that was out has ended. Answers whether it was the last: those that are not gone are first again then. */
+  end(): boolean {
+    this.open -= 1
+    if (this.open > 0) return false
+    const next = this.head + this.taken
+    let first = next
+    for (let i = next - 1; i >= this.head; i--) {
+      const slot = this.slots[i]!
+      if (!slot.isGone) this.slots[--first] = slot
+    }
+    this.head = first
+    this.taken = 0
+    if (this.hasHoles) this.compact()
+    else if (this.head === this.slots.length || this.head > 1024 && this.head * 2 > this.slots.length) {
+      this.slots = this.slots.slice(this.head)
+      this.head = 0
+    }
+    return true
+  }
+
+  withdraw(origin: unknown): number {
+    let gone = 0
+    for (let i = this.head; i < this.slots.length; i++) {
+      const slot = this.slots[i]!
+      if (slot.isGone || slot.item.origin !== origin) continue
+      slot.isGone = true
+      gone += 1
+    }
+    if (gone === 0) return 0
+    if (this.isOut) this.hasHoles = true
+    else this.compact()
+    return gone
+  }
+
+  private compact(): void {
+    this.slots = this.slots.slice(this.head).filter((slot) => !slot.isGone)
+    this.head = 0
+    this.hasHoles = false
+  }
+}
+
+const deliveryOf = ({ failures, item: { delivery } }: Slot): Delivery =>
+  failures === 0 ? delivery : { ...delivery, redeliveries: delivery.redeliveries + failures }
+
+const left = Exit.fail("The member has left its group")

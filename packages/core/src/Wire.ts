@@ -1,0 +1,271 @@
+/**
+ * For adapters of brokers: messages as CloudEvents 1.0, so that any language reads and writes them with its own SDK.
+ *
+ * In binary mode, the default, attributes are headers and the body is the payload; in structured mode the body is a JSON
+ * document with attributes and payload. What is received is read in either, whatever is written.
+ *
+ * Sources: CloudEvents 1.0.2 with its JSON format and its Kafka and AMQP protocol bindings; the extensions
+ * `partitioning`, `sequence` and `distributed-tracing`; W3C Trace Context.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import { attributes, fromAttributes, type Message, type MessageError } from "./Message.ts"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Mode = "binary" | "structured"
+
+/**
+ * A message in terms of a protocol: what adapters write and read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Packet {
+  /** The headers that are text; the application's own, and in binary mode the attributes. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly contentType: string | undefined
+  /** Of the payload, or `undefined` for none. */
+  readonly contentEncoding: string | undefined
+  readonly body: Uint8Array
+}
+
+/**
+ * A packet that was received, with what the protocol says of it beside.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Incoming extends Packet {
+  readonly topic: string
+  readonly key: string | undefined
+  /** What to call it if it has no id of its own: unique, and the same whenever it is received, as far as that can be. */
+  readonly place: string
+  readonly isTombstone: boolean
+}
+
+/**
+ * Reads what is no CloudEvent, as another program writes it to some topic; `undefined` if it is not of that form.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reader = (incoming: Incoming) => Either.Either<Message, MessageError> | undefined
+
+/**
+ * What the users of an adapter may choose.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** How messages are written, for all topics or by topic. Default `binary`. */
+  readonly mode?: Mode | ((topic: string) => Mode) | undefined
+  /** Readers for topics to which others publish in their own form. */
+  readonly readers?: Readonly<Record<string, Reader>> | undefined
+}
+
+/**
+ * What was read, or could not be.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Decoded {
+  readonly message: Message
+  readonly unreadable: string | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Wire {
+  /** Left: why this message can never be sent, as a sentence. */
+  readonly encode: (message: Message) => Either.Either<Packet, string>
+  readonly decode: (incoming: Incoming) => Decoded
+}
+
+/**
+ * CloudEvents as a protocol binding has them: `prefixes` are what it puts before the names of attributes in headers, the
+ * first of them is written.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], options: Options = {}): Wire => {
+  const [prefix] = prefixes
+  const mode = options.mode ?? "binary"
+  const modeOf = typeof mode === "string" ? () => mode : mode
+
+  const isReserved = (name: string): boolean => {
+    const lower = name.toLowerCase()
+    return transport.has(lower) || prefixes.some((one) => lower.startsWith(one.toLowerCase()))
+  }
+
+  return {
+    encode: (message) => {
+      const headers: Record<string, string> = {}
+      for (const name of Object.keys(message.headers)) {
+        if (isReserved(name)) {
+          return Either.left(`The header ${JSON.stringify(name)} is reserved for the protocol: name it otherwise`)
+        }
+        put(headers, name, message.headers[name]!)
+      }
+      if (message.traceparent !== undefined) headers.traceparent = message.traceparent
+      const known = attributes(message)
+      if (modeOf(message.topic) === "structured") {
+        return Either.right({
+          headers,
+          contentType: structuredType,
+          contentEncoding: undefined,
+          body: encoder.encode(structured(known, message))
+        })
+      }
+      for (const name in known) if (name !== "datacontenttype") headers[prefix + name] = known[name]!
+      return Either.right({
+        headers,
+        contentType: message.contentType,
+        contentEncoding: message.contentEncoding === "identity" ? undefined : message.contentEncoding,
+        body: message.payload
+      })
+    },
+    decode: (incoming) => {
+      const found: Record<string, string> = {}
+      const headers: Record<string, string> = {}
+      let isBinary = false
+      for (const name of Object.keys(incoming.headers)) {
+        const value = incoming.headers[name]!
+        const used = prefixes.find((one) => name.startsWith(one))
+        if (used !== undefined) {
+          put(found, name.slice(used.length), value)
+          isBinary = true
+        } else if (!transport.has(name)) put(headers, name, value)
+      }
+      const traceparent = incoming.headers.traceparent
+      const complete = (attributes: Record<string, string>): Record<string, string | undefined> => ({
+        ...attributes,
+        partitionkey: attributes.partitionkey ?? incoming.key,
+        traceparent: attributes.traceparent ?? traceparent
+      })
+      const rest = { topic: incoming.topic, headers, payload: incoming.body }
+      const read = (): Either.Either<Message, Pick<MessageError, "message">> => {
+        const mediaType = incoming.contentType?.split(";", 1)[0]!.trim().toLowerCase()
+        if (mediaType === "application/cloudevents+json") {
+          return Either.flatMap(
+            destructured(incoming.body),
+            ({ attributes, payload }) => fromAttributes(complete(attributes), { ...rest, payload })
+          )
+        }
+        if (mediaType?.startsWith("application/cloudevents") === true) {
+          return Either.left({ message: `A CloudEvent in the format ${mediaType} is not known here: send JSON` })
+        }
+        if (!isBinary) {
+          const foreign = options.readers?.[incoming.topic]?.(incoming)
+          if (foreign !== undefined) return foreign
+          return Either.left({
+            message: incoming.isTombstone
+              ? "It has no body: a tombstone"
+              : "Not a CloudEvent: it has none of its headers"
+          })
+        }
+        if (found.specversion !== undefined && !found.specversion.startsWith("1.")) {
+          return Either.left({ message: "A CloudEvent of another version than 1.0" })
+        }
+        const all = complete(found)
+        all.datacontenttype ??= incoming.contentType
+        all.contentencoding ??= incoming.contentEncoding
+        return fromAttributes(all, rest)
+      }
+      const message = read()
+      if (Either.isRight(message)) return { message: message.right, unreadable: undefined }
+      return {
+        unreadable: message.left.message,
+        message: {
+          id: found.id ?? incoming.place,
+          name: found.type ?? "",
+          kind: "notification",
+          version: 1,
+          topic: incoming.topic,
+          key: incoming.key,
+          source: found.source ?? "",
+          time: 0,
+          correlationId: found.correlationid ?? found.id ?? incoming.place,
+          causationId: found.causationid,
+          traceparent: found.traceparent ?? traceparent,
+          sequence: undefined,
+          contentType: incoming.contentType ?? "application/octet-stream",
+          contentEncoding: incoming.contentEncoding ?? "identity",
+          headers,
+          payload: incoming.body
+        }
+      }
+    }
+  }
+}
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+/** Headers of the protocol's own, in which no attribute of the application's can be. */
+const transport: ReadonlySet<string> = new Set(["content-type", "content-encoding", "traceparent"])
+
+const structuredType = "application/cloudevents+json; charset=UTF-8"
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** A header may be called `__proto__`. */
+const put = (record: Record<string, string>, name: string, value: string): void => {
+  if (name === "__proto__") {
+    Object.defineProperty(record, name, { value, enumerable: true, writable: true, configurable: true })
+  } else record[name] = value
+}
+
+const isJson = (contentType: string): boolean => /^[^;]*[/+]json\s*(;|$)/i.test(contentType)
+
+/** The payload as it stands if it is JSON, and else in base64. */
+const structured = (known: Record<string, string>, message: Message): string => {
+  const start = JSON.stringify(known).slice(0, -1)
+  if (message.contentEncoding === "identity" && isJson(message.contentType)) {
+    const json = parsed(message.payload)
+    if (json !== undefined) return `${start},"data":${json.text}}`
+  }
+  return `${start},"data_base64":"${Buffer.from(message.payload).toString("base64")}"}`
+}
+
+/** Undefined if it is no JSON in UTF-8. */
+const parsed = (bytes: Uint8Array): { readonly text: string; readonly value: unknown } | undefined =>
+  Either.getOrUndefined(Either.try(() => {
+    const text = decoder.decode(bytes)
+    return { text, value: JSON.parse(text) as unknown }
+  }))
+
+const destructured = (
+  body: Uint8Array
+): Either.Either<{ attributes: Record<string, string>; payload: Uint8Array }, Pick<MessageError, "message">> => {
+  const bad = (what: string) => Either.left({ message: `Not a CloudEvent in structured mode: ${what}` })
+  const document = parsed(body)?.value
+  if (typeof document !== "object" || document === null || Array.isArray(document)) {
+    return bad("its body is no JSON object in UTF-8")
+  }
+  const { data, data_base64: base64, ...rest } = document as Record<string, unknown>
+  const attributes: Record<string, string> = {}
+  for (const [name, value] of Object.entries(rest)) {
+    if (value === null) continue
+    if (typeof value === "object") return bad(`the attribute ${JSON.stringify(name)} is neither text nor a number`)
+    put(attributes, name, String(value))
+  }
+  if (!attributes.specversion?.startsWith("1.")) return bad("specversion is not 1.0")
+  if (base64 !== undefined) {
+    if (typeof base64 !== "string" || data !== undefined) return bad("data_base64 is no text, or beside data")
+    return Either.right({ attributes, payload: new Uint8Array(Buffer.from(base64, "base64")) })
+  }
+  if (data === undefined) return Either.right({ attributes, payload: new Uint8Array(0) })
+  const isText = typeof data === "string" && !isJson(attributes.datacontenttype ?? "application/json")
+  return Either.right({ attributes, payload: encoder.encode(isText ? data : JSON.stringify(data)) })
+}
