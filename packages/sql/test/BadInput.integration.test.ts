@@ -1,5 +1,6 @@
 import { Event, Outbox, OutboxStorage, Serialization, Transaction } from "@effect-cqrs/core"
 import { Migrations, SqlStorage } from "@effect-cqrs/sql"
+import { Proxy } from "@effect-cqrs/testing"
 import { SqlClient } from "@effect/sql"
 import { MysqlClient } from "@effect/sql-mysql2"
 import { PgClient } from "@effect/sql-pg"
