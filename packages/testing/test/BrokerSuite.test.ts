@@ -18,6 +18,7 @@ BrokerSuite.suite("memory", {
   tombstones: Suite.unsupported("its messages have a payload"),
   window: Suite.unsupported("it holds all messages itself"),
   refused: Suite.unsupported("it takes every message"),
+  durable: Suite.unsupported("it forgets everything with the process"),
   largestPayload: 1024 * 1024,
   quiet: "30 millis"
 })

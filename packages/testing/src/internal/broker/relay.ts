@@ -1,0 +1,3 @@
+import type { Kit } from "./kit.ts"
+
+export const relayCases = <R>(_kit: Kit<R>): void => {}
