@@ -1,12 +1,17 @@
+import { Broker } from "@effect-cqrs/core/Broker"
+import type { Message } from "@effect-cqrs/core/Message"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as assert from "node:assert"
 import { messageOf } from "../../Fixtures.ts"
 import { assertIds, assertOrder } from "../cases.ts"
-import { consume, idsOf, type Kit, publish } from "./kit.ts"
+import { assertArrived, collect, consume, idsOf, type Kit, publish } from "./kit.ts"
 
-export const groupCases = <R>({ assertQuiet, compete, facts, hold, it, one, some }: Kit<R>): void => {
+export const groupCases = <R>(
+  { assertQuiet, cases, compete, facts, hold, it, one, some, until, within }: Kit<R>
+): void => {
   facts.describe("groups", () => {
     it("each group gets all messages", (topic, group) =>
       Effect.gen(function*() {
@@ -71,5 +76,138 @@ export const groupCases = <R>({ assertQuiet, compete, facts, hold, it, one, some
         assertOrder("messages", idsOf(yield* some(staying, 1)), [sent[1]!.id])
         yield* assertQuiet(staying)
       }))
+
+    it(
+      "what many publish at a time comes to a group of many, each message once",
+      (topic, group) =>
+        Effect.gen(function*() {
+          const publishers = Array.from(
+            { length: 8 },
+            (_, p) => Array.from({ length: 40 }, (_, n) => messageOf({ topic, key: `publisher ${p}, key ${n % 3}` }))
+          )
+          const sent = publishers.flat()
+          const members = yield* Effect.forEach([1, 2], () => consume([topic], group))
+          const publishing = yield* Effect.fork(
+            Effect.forEach(
+              publishers,
+              (messages) => Effect.forEach([0, 10, 20, 30], (at) => publish(messages.slice(at, at + 10))),
+              { concurrency: "unbounded" }
+            )
+          )
+          const handled = yield* compete(members.flatMap((source) => [source, source, source]), sent.length)
+          yield* Fiber.join(publishing)
+          assertIds("messages", idsOf(handled), idsOf(sent))
+        })
+    )
+
+    it(
+      "many topics at a time, each with a group of its own: nothing goes astray",
+      (topic, group) =>
+        Effect.gen(function*() {
+          yield* Effect.forEach([1, 2, 3, 4, 5, 6], (n) =>
+            Effect.gen(function*() {
+              const own = yield* facts.topic(`${topic}_${n}`)
+              const source = yield* consume([own], `${group}_${n}`)
+              const sent = Array.from({ length: 30 }, (_, n) => messageOf({ topic: own, key: `key ${n % 4}` }))
+              yield* publish(sent)
+              const received = yield* some(source, sent.length)
+              assertIds(own, idsOf(received), idsOf(sent))
+              yield* assertQuiet(source)
+            }), { concurrency: "unbounded" })
+        })
+    )
+
+    it(
+      "members that come and go with messages in hand lose none, and no later one overtakes",
+      (topic, group) =>
+        Effect.gen(function*() {
+          yield* Effect.scoped(consume([topic], group))
+          const sent = Array.from({ length: 30 }, (_, n) => messageOf({ topic, key: `key ${n % 3}` }))
+          yield* publish(sent)
+          const handled: Array<Message> = []
+          for (let member = 0; member < 3; member++) {
+            yield* Effect.scoped(Effect.gen(function*() {
+              const source = yield* consume([topic], group)
+              for (let n = 0; n < 4; n++) handled.push((yield* one(source)).message)
+              yield* hold(source)
+              yield* hold(source)
+            }))
+          }
+          const received = yield* collect(yield* consume([topic], group))
+          const distinct = () => new Set(idsOf([...handled, ...received])).size
+          yield* until(() => `${distinct()} of ${sent.length} came`, () => distinct() >= sent.length)
+          assertArrived([...handled, ...received], sent)
+        })
+    )
+
+    it(
+      "what one member has failed again and again comes to the next, in order",
+      (topic, group) =>
+        Effect.gen(function*() {
+          yield* Effect.scoped(consume([topic], group))
+          const sent = Array.from({ length: 20 }, (_, n) => messageOf({ topic, key: `key ${n % 3}` }))
+          yield* publish(sent)
+          yield* Effect.scoped(Effect.gen(function*() {
+            const source = yield* consume([topic], group)
+            for (let n = 0; n < 30; n++) yield* Effect.flatMap(hold(source), ({ fail }) => fail)
+          }))
+          const source = yield* consume([topic], group)
+          const received = yield* some(source, sent.length)
+          assertArrived(received, sent)
+          yield* assertQuiet(source)
+        })
+    )
+
+    it("members that join and leave all at a time harm nobody", (topic, group) =>
+      Effect.gen(function*() {
+        yield* Effect.forEach(
+          [1, 2, 3, 4, 5],
+          () => Effect.scoped(consume([topic], group)),
+          { concurrency: "unbounded" }
+        )
+        const sent = Array.from({ length: 20 }, (_, n) => messageOf({ topic, key: `key ${n % 3}` }))
+        yield* publish(sent)
+        const source = yield* consume([topic], group)
+        assertIds("messages", idsOf(yield* some(source, sent.length)), idsOf(sent))
+        yield* assertQuiet(source)
+      }))
+
+    cases.itWith(
+      facts.durable,
+      "what was acknowledged is there though its publisher went away at once, in the middle of publishing",
+      (id) =>
+        Effect.gen(function*() {
+          const sent: Array<Message> = []
+          const delivered = new Set<string>()
+          let name = ""
+          yield* within(id, facts.layer(id), (topic, group) =>
+            Effect.gen(function*() {
+              name = topic
+              yield* Effect.scoped(consume([topic], group))
+              const broker = yield* Broker
+              yield* Effect.forEach([1, 2, 3, 4, 5], (p) =>
+                Effect.forkScoped(Effect.forever(Effect.suspend(() => {
+                  const batch = Array.from({ length: 5 }, () => messageOf({ topic, key: `publisher ${p}` }))
+                  for (const message of batch) sent.push(message)
+                  return Effect.map(broker.publish(batch), (outcomes) => {
+                    for (const [n, { _tag }] of outcomes.entries()) {
+                      if (_tag === "Delivered") delivered.add(batch[n]!.id)
+                    }
+                  })
+                }))))
+              yield* until("messages are delivered", () => delivered.size >= 100)
+            }))
+          yield* Effect.gen(function*() {
+            const received = yield* collect(yield* consume([name], `${id}_group`))
+            const missing = () => {
+              const ids = new Set(idsOf(received))
+              return [...delivered].filter((one) => !ids.has(one))
+            }
+            yield* until(() => `${missing().length} of ${delivered.size} are missing`, () => missing().length === 0)
+            const arrived = new Set(idsOf(received))
+            assertArrived(received, sent.filter((message) => arrived.has(message.id)))
+          }).pipe(Effect.scoped, Effect.provide(facts.layer(id)))
+        })
+    )
   })
 }

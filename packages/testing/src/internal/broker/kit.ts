@@ -67,7 +67,12 @@ interface Takes {
   /** Takes and settles so many, one after the other. */
   readonly some: (source: Source, count: number) => Effect.Effect<ReadonlyArray<Message>, unknown>
   readonly hold: (source: Source) => Effect.Effect<Held, unknown>
-  readonly holdMany: (source: Source, limit: number) => Effect.Effect<HeldMany, unknown>
+  /** `into` has it even if this is interrupted as it ends. */
+  readonly holdMany: (
+    source: Source,
+    limit: number,
+    into?: Array<HeldMany>
+  ) => Effect.Effect<HeldMany, unknown>
   readonly assertQuiet: (source: Source) => Effect.Effect<void>
   /** Takes with several fibers until so many are handled; fails if a key is handled twice at a time. */
   readonly compete: (
@@ -87,11 +92,15 @@ const takesOf = (quiet: Duration.Duration, patience: Duration.Duration): Takes =
   const next: Takes["next"] = (source) => inTime(source.take)
   const one: Takes["one"] = (source) => Effect.scoped(next(source))
   const open = <A>(take: Effect.Effect<A, unknown, Scope.Scope>) =>
-    Effect.gen(function*() {
-      const scope = yield* Scope.make()
-      const taken = yield* Scope.extend(take, scope)
-      return { taken, settle: Scope.close(scope, Exit.void), fail: Scope.close(scope, Exit.fail("no")) }
-    })
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const taken = yield* restore(Scope.extend(take, scope)).pipe(
+          Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+        )
+        return { taken, settle: Scope.close(scope, Exit.void), fail: Scope.close(scope, Exit.fail("no")) }
+      })
+    )
   return {
     quiet,
     patience,
@@ -103,8 +112,14 @@ const takesOf = (quiet: Duration.Duration, patience: Duration.Duration): Takes =
         (deliveries) => deliveries.map((delivery) => delivery.message)
       ),
     hold: (source) => Effect.map(open(next(source)), ({ taken, ...rest }) => ({ ...taken, ...rest })),
-    holdMany: (source, limit) =>
-      Effect.map(open(inTime(source.takeMany(limit))), ({ taken, ...rest }) => ({ deliveries: taken, ...rest })),
+    holdMany: (source, limit, into = []) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.map(open(restore(inTime(source.takeMany(limit)))), ({ taken, ...rest }) => {
+          const held = { deliveries: taken, ...rest }
+          into.push(held)
+          return held
+        })
+      ),
     assertQuiet: (source) =>
       Effect.flatMap(
         Effect.exit(

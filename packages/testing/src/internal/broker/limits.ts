@@ -1,11 +1,14 @@
 import { Broker } from "@effect-cqrs/core/Broker"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as assert from "node:assert"
 import { messageOf } from "../../Fixtures.ts"
 import { assertIds, assertOrder } from "../cases.ts"
-import { consume, idsOf, type Kit, publish } from "./kit.ts"
+import { consume, type HeldMany, idsOf, type Kit, publish } from "./kit.ts"
 
-export const limitCases = <R>({ assertQuiet, cases, facts, hold, one, some, within }: Kit<R>): void => {
+export const limitCases = <R>(
+  { holdMany, quiet, until, itWith, assertQuiet, cases, facts, hold, some, within }: Kit<R>
+): void => {
   facts.describe("limits", () => {
     cases.itWith(
       facts.capacity,
@@ -44,27 +47,36 @@ export const limitCases = <R>({ assertQuiet, cases, facts, hold, one, some, with
           }))
     )
 
-    cases.itWith(
-      facts.restart,
-      "what was delivered survives a restart of the broker",
-      (id, server) =>
-        Effect.flatMap(
-          server(id),
-          ({ layer, restart }) =>
-            within(id, layer, (topic, group) =>
-              Effect.gen(function*() {
-                yield* Effect.scoped(
-                  Effect.flatMap(consume([topic], group), (source) =>
-                    Effect.zipRight(publish([messageOf({ topic })]), one(source)))
-                )
-                const sent = Array.from({ length: 10 }, (_, n) =>
-                  messageOf({ topic, key: `key ${n % 3}` }))
-                yield* publish(sent)
-                yield* restart
-                const source = yield* consume([topic], group)
-                assertIds("messages", idsOf(yield* some(source, sent.length)), idsOf(sent))
-              }))
-        )
+    itWith(
+      facts.window,
+      "a member holds no more unsettled messages than its window, and gets the rest as it settles them",
+      ({ beyond }) => (topic, group) =>
+        Effect.gen(function*() {
+          const window = 8
+          const source = yield* consume([topic], group, { window })
+          const count = window + beyond + 50
+          const sent = Array.from({ length: count }, () =>
+            messageOf({ topic, key: undefined, payload: new Uint8Array(1024) }))
+          for (let at = 0; at < count; at += 500) {
+            yield* publish(sent.slice(at, at + 500))
+          }
+          const held: Array<HeldMany> = []
+          const total = () =>
+            held.reduce((sum, one) => sum + one.deliveries.length, 0)
+          yield* Effect.forever(holdMany(source, count, held)).pipe(
+            Effect.race(
+              until("it holds what it may", () => total() >= window).pipe(
+                Effect.zipRight(Effect.sleep(Duration.times(quiet, 3)))
+              )
+            )
+          )
+          assert.ok(total() <= window + beyond, `it holds ${total()}, its window is ${window} and ${beyond}`)
+          const first = held.flatMap((batch) => batch.deliveries.map((delivery) => delivery.message.id))
+          for (const batch of held) yield* batch.settle
+          const rest = yield* some(source, count - first.length)
+          assertIds("messages", [...first, ...idsOf(rest)], idsOf(sent))
+          yield* assertQuiet(source)
+        })
     )
   })
 }
