@@ -2,6 +2,7 @@ import { Broker } from "@effect-cqrs/core"
 import { BrokerSuite, Suite } from "@effect-cqrs/testing"
 import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { factsOf } from "./support/server.ts"
 
 BrokerSuite.suite("memory", {
   describe,
@@ -22,3 +23,5 @@ BrokerSuite.suite("memory", {
   largestPayload: 1024 * 1024,
   quiet: "30 millis"
 })
+
+BrokerSuite.suite("a server in this process", { describe, it, ...factsOf() })

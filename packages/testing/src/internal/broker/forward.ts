@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as assert from "node:assert"
 import { assertMessage, messageOf } from "../../Fixtures.ts"
 import { bytesOf, type Raw, rawOf } from "./foreign.ts"
-import { consume, type Kit, publish } from "./kit.ts"
+import { assertDelivered, consume, type Kit, publish } from "./kit.ts"
 
 /** Publishing once more what was received, as it came. */
 export const forwardCases = <R>({ cases, facts, hold, it, itWith, one, within }: Kit<R>): void => {
@@ -41,7 +41,7 @@ export const forwardCases = <R>({ cases, facts, hold, it, itWith, one, within }:
             topic: other,
             headers: { change: "日本", remove: undefined, absent: undefined, add: "new" }
           })
-          assert.deepStrictEqual(outcome, { _tag: "Delivered" })
+          assertDelivered(outcome)
           yield* held.fail
           assertMessage((yield* one(here)).message, sent)
           const forwarded = yield* one(there)
@@ -60,7 +60,7 @@ export const forwardCases = <R>({ cases, facts, hold, it, itWith, one, within }:
         const sent = messageOf({ topic, key: undefined, payload: new Uint8Array(0) })
         yield* publish([sent])
         const held = yield* hold(here)
-        assert.deepStrictEqual(yield* held.forward({ topic: other, headers: {} }), { _tag: "Delivered" })
+        assertDelivered(yield* held.forward({ topic: other, headers: {} }))
         yield* held.settle
         const forwarded = yield* one(there)
         assert.strictEqual(forwarded.isTombstone, false)
@@ -114,7 +114,7 @@ export const forwardCases = <R>({ cases, facts, hold, it, itWith, one, within }:
           for (const record of records) {
             yield* foreign.publish(record)
             const held = yield* hold(here)
-            assert.deepStrictEqual(yield* held.forward({ topic: other, headers: { why: "x" } }), { _tag: "Delivered" })
+            assertDelivered(yield* held.forward({ topic: other, headers: { why: "x" } }))
             yield* held.settle
             assert.deepStrictEqual(
               rawOf(yield* read),
@@ -134,7 +134,7 @@ export const forwardCases = <R>({ cases, facts, hold, it, itWith, one, within }:
             const { here, other, there } = yield* both(topic, group)
             yield* facts.foreign.publish({ topic, key: "gone", headers: { why: "x" }, body: undefined })
             const held = yield* hold(here)
-            assert.deepStrictEqual(yield* held.forward({ topic: other, headers: {} }), { _tag: "Delivered" })
+            assertDelivered(yield* held.forward({ topic: other, headers: {} }))
             yield* held.settle
             const forwarded = yield* one(there)
             assert.strictEqual(forwarded.isTombstone, true)

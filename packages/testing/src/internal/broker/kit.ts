@@ -1,4 +1,4 @@
-import { Broker, type Delivery, type Source, type Subscription } from "@effect-cqrs/core/Broker"
+import { Broker, type Delivery, type Outcome, type Source, type Subscription } from "@effect-cqrs/core/Broker"
 import type { Message } from "@effect-cqrs/core/Message"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -187,10 +187,15 @@ export const consume = (
 export const publish = (batch: ReadonlyArray<Message>) =>
   Effect.flatMap(Broker, (broker) =>
     Effect.map(broker.publish(batch), (outcomes) => {
-      assert.deepStrictEqual(outcomes, batch.map(() => ({ _tag: "Delivered" })))
+      assert.strictEqual(outcomes.length, batch.length)
+      for (const outcome of outcomes) assertDelivered(outcome)
     }))
 
 export const idsOf = (messages: ReadonlyArray<Message>): ReadonlyArray<string> => messages.map((message) => message.id)
+
+export const assertDelivered = (outcome: Outcome | undefined): void => {
+  if (outcome?._tag !== "Delivered") assert.fail(`not delivered: ${JSON.stringify(outcome)}`)
+}
 
 /** The outcomes in short. */
 export const tagsOf = (outcomes: ReadonlyArray<{ readonly _tag: string }>): ReadonlyArray<string> =>

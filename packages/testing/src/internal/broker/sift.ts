@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as assert from "node:assert"
 import { messageOf } from "../../Fixtures.ts"
 import { assertIds } from "../cases.ts"
-import { assertKeysInOrder, consume, idsOf, type Kit, publish } from "./kit.ts"
+import { assertDelivered, assertKeysInOrder, consume, idsOf, type Kit, publish } from "./kit.ts"
 
 /** Going through what waits for a group. */
 export const siftCases = <R>({ assertQuiet, facts, it, one, some }: Kit<R>): void => {
@@ -89,7 +89,7 @@ export const siftCases = <R>({ assertQuiet, facts, it, one, some }: Kit<R>): voi
               late.push(messageOf({ topic, key: `late ${late.length}` }))
               yield* publish(late.slice(-1))
               if (place(sent, message) % 2 !== 0) return "kept"
-              assert.deepStrictEqual(yield* forward({ topic: other, headers: { again: "1" } }), { _tag: "Delivered" })
+              assertDelivered(yield* forward({ topic: other, headers: { again: "1" } }))
               return "settled"
             }))
           assert.strictEqual(settled, 2)
