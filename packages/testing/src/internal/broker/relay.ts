@@ -67,6 +67,8 @@ export const relayCases = <R>({ facts, itWith, until }: Kit<R>): void => {
               Relay.layer({
                 pollInterval: "50 millis",
                 backoff: Schedule.spaced("50 millis"),
+                // a rejection would be a dead letter at once
+                retry: Schedule.stop,
                 batchSize: 20
               }).pipe(
                 Layer.provide(Layer.succeed(Broker, seen.broker)),
