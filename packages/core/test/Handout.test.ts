@@ -88,6 +88,17 @@ describe("Handout", () => {
       assert.deepStrictEqual(done, [])
     }))
 
+  it("what is settled while others of its lane are out is not withdrawn once more", () => {
+    const handout = Handout.make()
+    for (const id of ["1", "2"]) handout.offer(itemOf(id, "a"))
+    const [one, two] = handout.takeAll()
+    one!.end("settled")
+    handout.withdraw("origin")
+    assert.strictEqual(handout.size(), 0)
+    two!.end("settled")
+    assert.strictEqual(handout.size(), 0)
+  })
+
   it.scoped("an interrupted wait loses nothing, whoever else waits", () =>
     Effect.gen(function*() {
       const handout = Handout.make()

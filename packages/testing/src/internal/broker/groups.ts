@@ -186,15 +186,19 @@ export const groupCases = <R>(
               yield* Effect.scoped(consume([topic], group))
               const broker = yield* Broker
               yield* Effect.forEach([1, 2, 3, 4, 5], (p) =>
-                Effect.forkScoped(Effect.forever(Effect.suspend(() => {
-                  const batch = Array.from({ length: 5 }, () => messageOf({ topic, key: `publisher ${p}` }))
-                  for (const message of batch) sent.push(message)
-                  return Effect.map(broker.publish(batch), (outcomes) => {
-                    for (const [n, { _tag }] of outcomes.entries()) {
-                      if (_tag === "Delivered") delivered.add(batch[n]!.id)
-                    }
-                  })
-                }))))
+                Effect.forkScoped(Effect.forever(
+                  Effect.delay("1 millis")(Effect.suspend(() => {
+                    const batch = Array.from({ length: 5 }, () => messageOf({ topic, key: `publisher ${p}` }))
+                    for (const message of batch) sent.push(message)
+                    return Effect.map(broker.publish(batch), (outcomes) => {
+                      for (const [n, { _tag }] of outcomes.entries()) {
+                        if (_tag === "Delivered") {
+                          delivered.add(batch[n]!.id)
+                        }
+                      }
+                    })
+                  }))
+                )))
               yield* until("messages are delivered", () => delivered.size >= 100)
             }))
           yield* Effect.gen(function*() {

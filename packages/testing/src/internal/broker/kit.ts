@@ -47,7 +47,7 @@ export const kitOf = <R>(facts: Facts<R>): Kit<R> => {
 }
 
 /** A delivery whose scope is open. */
-export interface Held extends Delivery {
+interface Held extends Delivery {
   readonly settle: Effect.Effect<void>
   readonly fail: Effect.Effect<void>
 }
