@@ -2,12 +2,12 @@ import { Message, Wire } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Either, FastCheck as fc } from "effect"
 import { message } from "./fixtures.ts"
+import { messagesOf, optional } from "./support/messages.ts"
 
 const text = fc.oneof(
   fc.fullUnicodeString(),
   fc.constantFrom("__proto__", "constructor", "toString", "größe", "\u{1F600}")
 )
-const optional = <A>(arbitrary: fc.Arbitrary<A>) => fc.option(arbitrary, { nil: undefined })
 const isFree = (name: string) =>
   !/^(ce_|cloudEvents[:_])/i.test(name) &&
   !["content-type", "content-encoding", "traceparent"].includes(name.toLowerCase())
@@ -27,24 +27,13 @@ const payload = fc.oneof(
       (json) => encoder.encode(json)
     )
 )
-const messages: fc.Arbitrary<Message.Message> = fc.record({
-  id: fc.fullUnicodeString({ minLength: 1 }),
-  name: fc.fullUnicodeString({ minLength: 1 }),
-  kind: fc.constantFrom("notification" as const, "ecst" as const),
-  version: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-  topic: text,
-  key: optional(text),
-  source: text,
-  time: fc.integer({ min: -8.64e15, max: 8.64e15 }),
-  correlationId: text,
-  causationId: optional(text),
+const messages = messagesOf({
+  text,
   traceparent: optional(traceparent),
-  sequence: optional(fc.bigInt({ min: 0n, max: (1n << 63n) - 1n })),
   contentType: fc.oneof(
     fc.constantFrom("application/json", "application/problem+json; charset=utf-8", "text/plain", "application/avro"),
     text.filter((type) => !type.trim().toLowerCase().startsWith("application/cloudevents"))
   ),
-  contentEncoding: fc.constantFrom("identity", "gzip", "zlib", "brotli", "zstd"),
   headers,
   payload
 })

@@ -1,4 +1,5 @@
 import type { Broker } from "@effect-cqrs/core/Broker"
+import type { Message } from "@effect-cqrs/core/Message"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -6,7 +7,7 @@ import * as assert from "node:assert"
 import { messageOf } from "../../Fixtures.ts"
 import type { Proxy } from "../../Proxy.ts"
 import { assertIds } from "../cases.ts"
-import { assertArrived, collect, consume, type Kit, load, publish } from "./kit.ts"
+import { assertArrived, collect, consume, type Kit, type Load, load, publish } from "./kit.ts"
 
 /** The network fails between a program and its broker. The program on the other side has a broker of its own. */
 export const networkCases = <R>({ cases, facts, hold, quiet, until, within }: Kit<R>): void => {
@@ -21,13 +22,34 @@ export const networkCases = <R>({ cases, facts, hold, quiet, until, within }: Ki
               test({ topic, group, proxy, far: Layer.succeedContext(context) }))))
     )
 
+  const farPublisher = ({ far, group, topic }: Way) =>
+    Effect.gen(function*() {
+      const received = yield* collect(yield* consume([topic], group))
+      return { received, publishing: yield* Effect.provide(load(topic), far) }
+    })
+  const farConsumer = ({ far, group, topic }: Way) =>
+    Effect.gen(function*() {
+      const received = yield* Effect.provide(Effect.flatMap(consume([topic], group), collect), far)
+      return { received, publishing: yield* load(topic) }
+    })
+  /** What was begun is published, and has arrived. */
+  const ended = (publishing: Load, received: ReadonlyArray<Message>) =>
+    Effect.gen(function*() {
+      yield* publishing.finish
+      yield* until(
+        () => `each arrives: ${ids(received).size} of ${publishing.sent.length}`,
+        () => ids(received).size >= publishing.sent.length
+      )
+      assertArrived(received, publishing.sent)
+    })
+
   facts.describe("network", () => {
     it(
       "connections are cut while messages are published: each arrives, and publishing goes on by itself",
-      ({ far, group, proxy, topic }) =>
+      (way) =>
         Effect.gen(function*() {
-          const received = yield* collect(yield* consume([topic], group))
-          const publishing = yield* Effect.provide(load(topic), far)
+          const { publishing, received } = yield* farPublisher(way)
+          const { proxy } = way
           for (let round = 0; round < 3; round++) {
             const before = publishing.delivered.size
             yield* until("messages are delivered", () => publishing.delivered.size >= before + 20)
@@ -40,36 +62,32 @@ export const networkCases = <R>({ cases, facts, hold, quiet, until, within }: Ki
           }
           const before = publishing.delivered.size
           yield* until("messages are delivered again", () => publishing.delivered.size >= before + 20)
-          yield* publishing.finish
-          yield* until("each arrives", () => ids(received).size >= publishing.sent.length)
-          assertArrived(received, publishing.sent)
+          yield* ended(publishing, received)
         })
     )
 
     it(
       "connections are half-open while messages are published: publishing answers, and goes on by itself",
-      ({ far, group, proxy, topic }) =>
+      (way) =>
         Effect.gen(function*() {
-          const received = yield* collect(yield* consume([topic], group))
-          const publishing = yield* Effect.provide(load(topic), far)
+          const { publishing, received } = yield* farPublisher(way)
+          const { proxy } = way
           yield* until("messages are delivered", () => publishing.delivered.size >= 20)
           yield* proxy.stall
           yield* until("publishing answers while nothing gets through", () => publishing.retriable() > 0)
           yield* proxy.restore
           const before = publishing.delivered.size
           yield* until("messages are delivered again", () => publishing.delivered.size >= before + 20)
-          yield* publishing.finish
-          yield* until("each arrives", () => ids(received).size >= publishing.sent.length)
-          assertArrived(received, publishing.sent)
+          yield* ended(publishing, received)
         })
     )
 
     it(
       "answers are lost while messages are published: what is said to be delivered is there, and so is all that comes after",
-      ({ far, group, proxy, topic }) =>
+      (way) =>
         Effect.gen(function*() {
-          const received = yield* collect(yield* consume([topic], group))
-          const publishing = yield* Effect.provide(load(topic), far)
+          const { publishing, received } = yield* farPublisher(way)
+          const { proxy } = way
           for (let round = 0; round < 2; round++) {
             const before = publishing.delivered.size
             yield* until("messages are delivered", () => publishing.delivered.size >= before + 20)
@@ -80,18 +98,16 @@ export const networkCases = <R>({ cases, facts, hold, quiet, until, within }: Ki
           }
           const before = publishing.delivered.size
           yield* until("messages are delivered again", () => publishing.delivered.size >= before + 50)
-          yield* publishing.finish
-          yield* until("each arrives", () => ids(received).size >= publishing.sent.length)
-          assertArrived(received, publishing.sent)
+          yield* ended(publishing, received)
         })
     )
 
     it(
       "connections are cut while messages are consumed: consumption resumes by itself, and nothing is lost",
-      ({ far, group, proxy, topic }) =>
+      (way) =>
         Effect.gen(function*() {
-          const received = yield* Effect.provide(Effect.flatMap(consume([topic], group), collect), far)
-          const publishing = yield* load(topic)
+          const { publishing, received } = yield* farConsumer(way)
+          const { proxy } = way
           for (let round = 0; round < 3; round++) {
             const before = ids(received).size
             yield* until("messages arrive", () => ids(received).size >= before + 20)
@@ -100,21 +116,16 @@ export const networkCases = <R>({ cases, facts, hold, quiet, until, within }: Ki
             yield* until("more is published", () => publishing.sent.length >= count + 20)
             yield* proxy.restore
           }
-          yield* publishing.finish
-          yield* until(
-            () => `each arrives: ${ids(received).size} of ${publishing.sent.length}`,
-            () => ids(received).size >= publishing.sent.length
-          )
-          assertArrived(received, publishing.sent)
+          yield* ended(publishing, received)
         })
     )
 
     it(
       "a connection is half-open while messages are consumed: consumption resumes by itself, and nothing is lost",
-      ({ far, group, proxy, topic }) =>
+      (way) =>
         Effect.gen(function*() {
-          const received = yield* Effect.provide(Effect.flatMap(consume([topic], group), collect), far)
-          const publishing = yield* load(topic)
+          const { publishing, received } = yield* farConsumer(way)
+          const { proxy } = way
           yield* until("messages arrive", () => ids(received).size >= 20)
           yield* proxy.stall
           const count = publishing.sent.length
@@ -123,11 +134,7 @@ export const networkCases = <R>({ cases, facts, hold, quiet, until, within }: Ki
           const during = ids(received).size
           assert.ok(during < publishing.sent.length, "the proxy does not stall")
           yield* proxy.restore
-          yield* until(
-            () => `each arrives: ${ids(received).size} of ${publishing.sent.length}`,
-            () => ids(received).size >= publishing.sent.length
-          )
-          assertArrived(received, publishing.sent)
+          yield* ended(publishing, received)
         })
     )
 
@@ -167,5 +174,4 @@ interface Way {
   readonly far: Layer.Layer<Broker>
 }
 
-const ids = (messages: ReadonlyArray<{ readonly id: string }>): ReadonlySet<string> =>
-  new Set(messages.map((message) => message.id))
+const ids = (messages: ReadonlyArray<Message>): ReadonlySet<string> => new Set(messages.map((message) => message.id))
