@@ -99,6 +99,7 @@ export interface Wire {
 export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], options: Options = {}): Wire => {
   const [prefix] = prefixes
   const mode = options.mode ?? "binary"
+  const readers = new Map(Object.entries(options.readers ?? {}))
   const modeOf = typeof mode === "string" ? () => mode : mode
 
   const isReserved = (name: string): boolean => {
@@ -114,6 +115,9 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
           return Either.left(`The header ${JSON.stringify(name)} is reserved for the protocol: name it otherwise`)
         }
         put(headers, name, message.headers[name]!)
+      }
+      if (Number.isNaN(new Date(message.time).getTime())) {
+        return Either.left(`Its time, ${message.time}, is no number of milliseconds that a date can have`)
       }
       if (message.traceparent !== undefined) headers.traceparent = message.traceparent
       const known = attributes(message)
@@ -164,7 +168,7 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
           return Either.left({ message: `A CloudEvent in the format ${mediaType} is not known here: send JSON` })
         }
         if (!isBinary) {
-          const foreign = options.readers?.[incoming.topic]?.(incoming)
+          const foreign = readers.get(incoming.topic)?.(incoming)
           if (foreign !== undefined) return foreign
           return Either.left({
             message: incoming.isTombstone
@@ -180,7 +184,11 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
         all.contentencoding ??= incoming.contentEncoding
         return fromAttributes(all, rest)
       }
-      const message = read()
+      // a reader may throw, and so does what nests too deeply
+      const message = Either.flatMap(
+        Either.try({ try: read, catch: () => ({ message: "It cannot be read" }) }),
+        (found) => found
+      )
       if (Either.isRight(message)) return { message: message.right, unreadable: undefined }
       return {
         unreadable: message.left.message,
@@ -228,12 +236,12 @@ const put = (record: Record<string, string>, name: string, value: string): void 
 
 const isJson = (contentType: string): boolean => /^[^;]*[/+]json\s*(;|$)/i.test(contentType)
 
-/** The payload as it stands if it is JSON, and else in base64. */
+/** The payload as it stands if it is JSON that comes out of a parser as it went in, and else in base64. */
 const structured = (known: Record<string, string>, message: Message): string => {
   const start = JSON.stringify(known).slice(0, -1)
   if (message.contentEncoding === "identity" && isJson(message.contentType)) {
     const json = parsed(message.payload)
-    if (json !== undefined) return `${start},"data":${json.text}}`
+    if (json !== undefined && isCanonical(json)) return `${start},"data":${json.text}}`
   }
   return `${start},"data_base64":"${Buffer.from(message.payload).toString("base64")}"}`
 }
@@ -244,6 +252,10 @@ const parsed = (bytes: Uint8Array): { readonly text: string; readonly value: unk
     const text = decoder.decode(bytes)
     return { text, value: JSON.parse(text) as unknown }
   }))
+
+/** Long numbers, spaces and keys that are numbers would not come back as they are. */
+const isCanonical = ({ text, value }: { readonly text: string; readonly value: unknown }): boolean =>
+  Either.getOrElse(Either.try(() => JSON.stringify(value) === text), () => false)
 
 const destructured = (
   body: Uint8Array

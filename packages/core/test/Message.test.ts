@@ -2,27 +2,9 @@ import { Message } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Either, FastCheck as fc } from "effect"
 import { message } from "./fixtures.ts"
+import { messagesOf } from "./support/messages.ts"
 
-const text = fc.fullUnicodeString()
-const optional = <A>(arbitrary: fc.Arbitrary<A>) => fc.option(arbitrary, { nil: undefined })
-const messages: fc.Arbitrary<Message.Message> = fc.record({
-  id: fc.fullUnicodeString({ minLength: 1 }),
-  name: fc.fullUnicodeString({ minLength: 1 }),
-  kind: fc.constantFrom("notification" as const, "ecst" as const),
-  version: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-  topic: text,
-  key: optional(text),
-  source: text,
-  time: fc.integer({ min: -8.64e15, max: 8.64e15 }),
-  correlationId: text,
-  causationId: optional(text),
-  traceparent: optional(text),
-  sequence: optional(fc.bigInt({ min: 0n, max: (1n << 63n) - 1n })),
-  contentType: text,
-  contentEncoding: fc.constantFrom("identity", "gzip", "zlib", "brotli", "zstd"),
-  headers: fc.dictionary(text, text),
-  payload: fc.uint8Array()
-})
+const messages = messagesOf({ text: fc.fullUnicodeString() })
 
 describe("attributes", () => {
   it.prop("and back is the same message", [messages], ([given]) => {

@@ -27,7 +27,7 @@ export interface Proxy {
   readonly stallResponses: Effect.Effect<void>
   /**
    * New connections go through again. Those that were stalled lack bytes and stay silent for ever, as after the loss of a
-   * router's state; what one side has closed meanwhile is closed to the other now.
+   * router's state; what one side closes, or has closed meanwhile, is closed to the other.
    */
   readonly restore: Effect.Effect<void>
   /** How many connections of clients are open, silent ones too. */
@@ -119,6 +119,7 @@ class Connection {
   private swallows: Swallows = "nothing"
   /** Bytes may be missing in it. */
   private wasStalled = false
+  private hidesClosing = false
   /** What a side's closing would have done while it was swallowed. */
   private readonly owed: Array<() => void> = []
 
@@ -134,11 +135,12 @@ class Connection {
   /** A stalled connection may become more silent, and never less. */
   swallow(what: Swallows): void {
     if (what !== "nothing") {
-      this.wasStalled = true
+      this.wasStalled = this.hidesClosing = true
       if (this.swallows !== "everything") this.swallows = what
       return
     }
     if (this.wasStalled) this.swallows = "everything"
+    this.hidesClosing = false
     for (const pay of this.owed.splice(0)) pay()
   }
 
@@ -149,7 +151,7 @@ class Connection {
 
   private pass(from: Net.Socket, into: Net.Socket, isSwallowed: () => boolean): void {
     const orOwe = (pay: () => void) => () => {
-      if (isSwallowed()) this.owed.push(pay)
+      if (this.hidesClosing && isSwallowed()) this.owed.push(pay)
       else pay()
     }
     from.on("error", ignore)

@@ -2,6 +2,7 @@ import { Broker } from "@effect-cqrs/core"
 import { BrokerSuite, Suite } from "@effect-cqrs/testing"
 import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { factsOf } from "./support/server.ts"
 
 BrokerSuite.suite("memory", {
   describe,
@@ -18,6 +19,9 @@ BrokerSuite.suite("memory", {
   tombstones: Suite.unsupported("its messages have a payload"),
   window: Suite.unsupported("it holds all messages itself"),
   refused: Suite.unsupported("it takes every message"),
+  durable: Suite.unsupported("it forgets everything with the process"),
   largestPayload: 1024 * 1024,
   quiet: "30 millis"
 })
+
+BrokerSuite.suite("a server in this process", { describe, it, ...factsOf() })

@@ -131,6 +131,8 @@ describe("Proxy", () => {
       yield* settled(proxy)
       assert.strictEqual(server.received(), "onetwo")
       assert.deepStrictEqual([client.heard(), during.heard()], ["one", ""])
+      client.socket.destroy()
+      yield* until("the server hears of its end", () => server.open() === 1)
     }))
 
   it.scopedLive("stall: who closes is not heard by the other side before it is restored", () =>
