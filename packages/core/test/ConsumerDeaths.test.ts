@@ -81,10 +81,11 @@ const run = (
           })
       ])
     )
-    const consumer = Consumer.layer({ group: "g", events: [RoomClosed], inbox: true, ...options }).pipe(
-      Layer.provide(Subscribers.layer(RoomClosed, wrapped)),
-      Layer.provide(Layer.succeed(Inbox.InboxStorage, own))
-    )
+    const consumer = Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], inbox: true, ...options })
+      .pipe(
+        Layer.provide(Subscribers.layer(RoomClosed, wrapped)),
+        Layer.provide(Layer.succeed(Inbox.InboxStorage, own))
+      )
     const broker = Context.get(
       yield* Layer.buildWithScope(Layer.provideMerge(consumer, brokers), scope),
       Broker.Broker
