@@ -3,24 +3,23 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { unsafeCoerce } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
-import { Broker, BrokerError, type Delivery, type Ordering } from "./Broker.ts"
+import { Broker, BrokerError, type Ordering } from "./Broker.ts"
 import type * as Event from "./Event.ts"
 import * as EventMediator from "./EventMediator.ts"
 import type { InboxStorage } from "./Inbox.ts"
 import { plain, throughInbox } from "./internal/attempts.ts"
 import { burying } from "./internal/consumer/burying.ts"
+import { consuming } from "./internal/consumer/consuming.ts"
+import { counting } from "./internal/consumer/counting.ts"
 import { handling } from "./internal/consumer/handling.ts"
 import * as headers from "./internal/consumer/headers.ts"
 import { requireSettings } from "./internal/consumer/settings.ts"
 import { forkGracefully } from "./internal/graceful.ts"
-import { outage } from "./internal/scheduleDelay.ts"
 import type * as Subscribers from "./Subscribers.ts"
 import type { Transactor } from "./Transactor.ts"
 
@@ -170,48 +169,26 @@ export const layer = <
       mediator,
       retry: options.retry,
       bury: burying({ group, topic: deadLetterTopic }),
+      counts: counting(group, options.events.map((event) => event.eventName)),
       group,
       unknown: options.deadLetter?.unknown ?? "deadLetter",
       tombstones: options.deadLetter?.tombstones ?? "deadLetter"
     })
-    let stopped = false
-    const loop = (stopping: Effect.Effect<void>): Effect.Effect<void> => {
-      const next = Effect.scoped(Effect.flatMap(
-        Effect.raceFirst(Effect.asSome(source.take), Effect.as(stopping, Option.none<Delivery>())),
-        Option.match({
-          // a failure: a message that was taken in this very moment is handed out again
-          onNone: () => Effect.fail(stop),
-          onSome: (delivery) => handle(delivery, attemptsOf)
-        })
-      ))
-      const persistent = Effect.sandbox(next).pipe(
-        Effect.tapError((cause) =>
-          isStop(cause) ? Effect.void : Effect.logWarning("A consumer cannot take messages", cause)
-        ),
-        Effect.retry({ schedule: outage, while: (cause) => !isStop(cause) }),
-        Effect.ignore
-      )
-      return Effect.asVoid(Effect.whileLoop({
-        while: () => !stopped,
-        body: () => persistent,
-        step: () => {}
-      }))
-    }
-    yield* forkGracefully((stopping) =>
-      Effect.zipRight(
-        Effect.fork(Effect.zipRight(stopping, Effect.sync(() => stopped = true))),
-        Effect.forEach(Array.from({ length: concurrency }), () => loop(stopping), {
-          concurrency: "unbounded",
-          discard: true
-        })
-      ), options.grace ?? Duration.seconds(10))
+    yield* forkGracefully(
+      consuming({
+        source,
+        concurrency,
+        // several loops share what is there one by one
+        limit: concurrency === 1 ? Math.min(window ?? mostTaken, mostTaken) : 1,
+        handle: (delivery) => handle(delivery, attemptsOf)
+      }),
+      options.grace ?? Duration.seconds(10)
+    )
   })))
 
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
 
-/** Not an error: why a loop ends. */
-const stop = Symbol("stop")
-
-const isStop = (cause: Cause.Cause<unknown>): boolean => Option.contains(Cause.failureOption(cause), stop)
+/** Of messages that are taken together and settled one by one. */
+const mostTaken = 32

@@ -82,7 +82,7 @@ const withForward = (
   broker: Context.Tag.Service<Broker.Broker>,
   change: (forward: Effect.Effect<Broker.Outcome>) => Effect.Effect<Broker.Outcome>
 ): Context.Tag.Service<Broker.Broker> => {
-  const changed = (delivery: Broker.Delivery): Broker.Delivery => ({
+  const changed = <D extends Broker.Delivery>(delivery: D): D => ({
     ...delivery,
     forward: (to) => change(delivery.forward(to))
   })
@@ -467,12 +467,13 @@ describe("outages", () => {
         consume: (subscription) =>
           Effect.map(broker.consume(subscription), (source) => ({
             ...source,
-            take: Effect.flatMap(Ref.get(state), (now) =>
-              now === "fine"
-                ? source.take
-                : now === "dies"
-                ? Effect.die("a bug of the adapter")
-                : new Broker.BrokerError({ reason: "Unavailable", message: "connection refused" }))
+            takeMany: (limit) =>
+              Effect.flatMap(Ref.get(state), (now) =>
+                now === "fine"
+                  ? source.takeMany(limit)
+                  : now === "dies"
+                  ? Effect.die("a bug of the adapter")
+                  : new Broker.BrokerError({ reason: "Unavailable", message: "connection refused" }))
           }))
       })
       yield* Layer.build(

@@ -262,7 +262,11 @@ describe("starts are counted", () => {
           consume: (subscription: Broker.Subscription) =>
             Effect.map(broker.consume(subscription), (source): Broker.Source => ({
               ...source,
-              take: Effect.map(source.take, (one) => one.message.id === "37" ? { ...one, redeliveries: 1 } : one)
+              takeMany: (limit) =>
+                Effect.map(
+                  source.takeMany(limit),
+                  (many) => many.map((one) => one.message.id === "37" ? { ...one, redeliveries: 1 } : one)
+                )
             }))
         }))
       ).pipe(Layer.provide(Broker.layerMemory()))

@@ -12,6 +12,7 @@ import { TransactionError } from "../../Transaction.ts"
 import type { Attempts } from "../attempts.ts"
 import { backoffAfter, delayAfter, outage } from "../scheduleDelay.ts"
 import type { Bury } from "./burying.ts"
+import type { Counts, DeadReason } from "./counting.ts"
 import { redrivenFor } from "./headers.ts"
 
 type Policy = "deadLetter" | "ignore"
@@ -20,6 +21,7 @@ export interface Handling {
   readonly mediator: EventMediator.EventMediator
   readonly retry: Schedule.Schedule<unknown, unknown> | undefined
   readonly bury: Bury
+  readonly counts: Counts
   readonly group: string
   readonly unknown: Policy
   readonly tombstones: Policy
@@ -28,28 +30,39 @@ export interface Handling {
 const defaultRetry = Schedule.intersect(Schedule.exponential("100 millis"), Schedule.recurs(5))
 
 /** All that becomes of one delivery: it succeeds when the message may be settled. */
-export const handling = ({ bury, group, mediator, retry = defaultRetry, tombstones, unknown }: Handling) => {
-  const handled = (delivery: Delivery, { acquit, attempt }: Attempts): Effect.Effect<void> =>
+export const handling = (
+  { bury, counts, group, mediator, retry = defaultRetry, tombstones, unknown }: Handling
+) => {
+  const buryAs = (delivery: Delivery, reason: string, attempts: number, why: DeadReason): Effect.Effect<void> =>
+    Effect.map(bury(delivery, reason, attempts), () => counts.dead(delivery.message.name, why))
+
+  /** The handlers that failed in the first attempt, again and again. */
+  const again = (delivery: Delivery, { acquit, attempt }: Attempts, first: ReadonlyArray<EventMediator.Handled>) =>
     Effect.gen(function*() {
       const { message } = delivery
-      let only: ReadonlySet<string> | undefined
+      let handled = first
       let attempts = 0
       let outages = 0
       let suspected: ReadonlyArray<Failed> = []
-      const buryAs = (failed: ReadonlyArray<Failed>) =>
+      const give = (failed: ReadonlyArray<Failed>) =>
         Effect.zipRight(
-          bury(delivery, failed.map(reasonOf).join("; "), attempts),
+          buryAs(
+            delivery,
+            failed.map(reasonOf).join("; "),
+            attempts,
+            failed.every(isSuspected) ? "suspected" : "failed"
+          ),
           acquit(suspected.map(({ handler }) => handler))
         )
       while (true) {
-        const handled = yield* attempt((around) => mediator.dispatch(message, { only, around }))
-        const failures = handled.flatMap(({ exit, handler }): ReadonlyArray<Failed> =>
-          Exit.isFailure(exit) ? [{ handler, cause: exit.cause }] : []
-        )
+        const failures = failuresOf(handled)
         suspected = [...suspected, ...failures.filter(isSuspected)]
         const failed = failures.filter((one) => !isSuspected(one))
-        if (failed.length === 0) return suspected.length === 0 ? undefined : yield* buryAs(suspected)
-        only = new Set(failed.map(({ handler }) => handler))
+        if (failed.length === 0) {
+          if (suspected.length > 0) return yield* give(suspected)
+          return counts.handled(message.name)
+        }
+        const only = new Set(failed.map(({ handler }) => handler))
         yield* Effect.logWarning(
           `Handlers of ${message.name} failed: ${[...only].join(", ")}`,
           ...failed.map(({ cause }) => cause)
@@ -57,29 +70,56 @@ export const handling = ({ bury, group, mediator, retry = defaultRetry, tombston
         if (failed.some(({ cause }) => isOutage(cause))) {
           outages += 1
           yield* Effect.flatMap(backoffAfter(outage, outages), Effect.sleep)
-          continue
+        } else {
+          attempts += 1
+          const delay = yield* delayAfter(retry, attempts, failed[0]!.cause)
+          if (Option.isNone(delay)) return yield* give([...failed, ...suspected])
+          yield* Effect.sleep(delay.value)
         }
-        attempts += 1
-        const delay = yield* delayAfter(retry, attempts, failed[0]!.cause)
-        if (Option.isNone(delay)) return yield* buryAs([...failed, ...suspected])
-        yield* Effect.sleep(delay.value)
+        counts.retried(message.name)
+        handled = yield* attempt((around) => mediator.dispatch(message, { only, around }))
       }
-    }).pipe(
-      Effect.catchAll((error) =>
-        error.reason === "UnknownEvent" && unknown === "ignore" ? Effect.void : bury(delivery, error.message, 1)
-      )
-    )
+    })
+
+  const undispatched = (delivery: Delivery) => (error: EventMediator.EventMediatorError): Effect.Effect<void> => {
+    if (error.reason === "Undecodable") return buryAs(delivery, error.message, 1, "undecodable")
+    return unknown === "ignore"
+      ? Effect.sync(() => counts.ignored(delivery.message.name, "unknown"))
+      : buryAs(delivery, error.message, 1, "unknown")
+  }
 
   return (delivery: Delivery, attemptsOf: (delivery: Delivery) => Attempts): Effect.Effect<void> => {
-    const meant = delivery.message.headers[redrivenFor]
-    if (meant !== undefined && meant !== group) return Effect.void
-    if (delivery.isTombstone) {
-      return tombstones === "ignore" ? Effect.void : bury(delivery, delivery.unreadable ?? "It has no body", 1)
+    const { message } = delivery
+    const meant = message.headers[redrivenFor]
+    if (meant !== undefined && meant !== group) {
+      return Effect.sync(() => counts.ignored(delivery.message.name, "redriven"))
     }
-    if (delivery.unreadable !== undefined) return bury(delivery, delivery.unreadable, 1)
-    return handled(delivery, attemptsOf(delivery))
+    if (delivery.isTombstone) {
+      return tombstones === "ignore"
+        ? Effect.sync(() => counts.ignored(delivery.message.name, "tombstone"))
+        : buryAs(delivery, tombstoneReason, 1, "tombstone")
+    }
+    if (delivery.unreadable !== undefined) return buryAs(delivery, delivery.unreadable, 1, "unreadable")
+    const attempts = attemptsOf(delivery)
+    return Effect.matchEffect(attempts.attempt((around) => mediator.dispatch(message, { around })), {
+      onFailure: undispatched(delivery),
+      onSuccess: (handled) => {
+        for (const { exit } of handled) {
+          if (Exit.isFailure(exit)) {
+            return Effect.catchAll(again(delivery, attempts, handled), undispatched(delivery))
+          }
+        }
+        counts.handled(message.name)
+        return Effect.void
+      }
+    })
   }
 }
+
+const tombstoneReason = "It has no body: a tombstone. If its topic is compacted, let the consumer ignore tombstones"
+
+const failuresOf = (handled: ReadonlyArray<EventMediator.Handled>): ReadonlyArray<Failed> =>
+  handled.flatMap(({ exit, handler }) => Exit.isFailure(exit) ? [{ handler, cause: exit.cause }] : [])
 
 interface Failed {
   readonly handler: string
