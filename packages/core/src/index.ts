@@ -49,6 +49,13 @@ export * as Compressor from "./Compressor.ts"
 export * as Consumer from "./Consumer.ts"
 
 /**
+ * Dead letters of a group of consumers: what they could not handle, for somebody to look at, to send again or to give up.
+ *
+ * @since 0.1.0
+ */
+export * as ConsumerDeadLetters from "./ConsumerDeadLetters.ts"
+
+/**
  * Correlation and causation ids: which conversation something belongs to, and what directly caused it.
  *
  * They flow by themselves. A request that starts a conversation gives it its own id; what the request sends, emits or
