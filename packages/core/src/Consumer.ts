@@ -50,6 +50,12 @@ export interface Options<
    * Default 5.
    */
   readonly deaths?: number | undefined
+  /**
+   * With the inbox: handles what has arrived, up to `size` messages, one after the other in one transaction, which commits
+   * once. If one of them is not handled, or the commit fails, all of it is rolled back, and each is handled by itself:
+   * what a handler does outside of the transaction is then done twice. Default: none.
+   */
+  readonly batch?: { readonly size: number } | undefined
   /** How long what is in flight may take to end at shutdown. Default 10 seconds. */
   readonly grace?: Duration.DurationInput | undefined
 }
@@ -162,10 +168,11 @@ export const layer = <
       window,
       publishesTo: [deadLetterTopic]
     })
-    const attemptsOf = options.inbox === true
-      ? yield* throughInbox({ consumer: group, concurrency, deaths })
-      : () => plain
-    const handle = handling({
+    const size = options.batch?.size ?? 1
+    const { attemptsOf, together } = options.inbox === true
+      ? yield* throughInbox({ consumer: group, concurrency, deaths, size })
+      : { attemptsOf: () => plain, together: undefined }
+    const { isPlain, single, together: handleAll } = handling({
       mediator,
       retry: options.retry,
       bury: burying({ group, topic: deadLetterTopic }),
@@ -179,8 +186,21 @@ export const layer = <
         source,
         concurrency,
         // several loops share what is there one by one
-        limit: concurrency === 1 ? Math.min(window ?? mostTaken, mostTaken) : 1,
-        handle: (delivery) => handle(delivery, attemptsOf)
+        limit: size > 1 ? size : concurrency === 1 ? Math.min(window ?? mostTaken, mostTaken) : 1,
+        handle: (delivery) => single(delivery, attemptsOf),
+        handleTogether: size === 1 || together === undefined ?
+          undefined :
+          (taken) =>
+            taken.every(isPlain) && together.isFit(taken)
+              ? Effect.matchCauseEffect(handleAll(taken, together), {
+                onSuccess: () => Effect.succeed(true),
+                onFailure: (cause) =>
+                  Effect.as(
+                    Effect.logDebug("A batch was rolled back, its messages are handled one by one", cause),
+                    false
+                  )
+              })
+              : Effect.succeed(false)
       }),
       options.grace ?? Duration.seconds(10)
     )

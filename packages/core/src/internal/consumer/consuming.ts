@@ -16,8 +16,10 @@ export const consuming = (options: {
   readonly limit: number
   /** Succeeds when the message may be settled. */
   readonly handle: (held: Held) => Effect.Effect<void>
+  /** Handles them all or none; succeeds when all may be settled, and answers `false` if they are to be handled singly. */
+  readonly handleTogether?: ((taken: ReadonlyArray<Held>) => Effect.Effect<boolean>) | undefined
 }) => {
-  const { concurrency, handle, limit, source } = options
+  const { concurrency, handle, handleTogether, limit, source } = options
   return (stopping: Effect.Effect<void>): Effect.Effect<void> =>
     Effect.suspend(() => {
       let stopped = false
@@ -31,7 +33,7 @@ export const consuming = (options: {
         return Effect.flatMap(source.takeMany(limit), (taken) => {
           waiting.delete(fiber)
           let at = 0
-          return Effect.flatMap(
+          const singly = Effect.flatMap(
             Effect.whileLoop({
               while: () => at < taken.length && !stopped,
               body: () => one(taken[at++]!),
@@ -39,6 +41,9 @@ export const consuming = (options: {
             }),
             () => at < taken.length ? Effect.fail(stop) : Effect.void
           )
+          return handleTogether === undefined || taken.length === 1
+            ? singly
+            : Effect.flatMap(handleTogether(taken), (done) => done ? Effect.void : singly)
         })
       })
 

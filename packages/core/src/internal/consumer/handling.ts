@@ -9,7 +9,7 @@ import type * as EventMediator from "../../EventMediator.ts"
 import { InboxError } from "../../Inbox.ts"
 import { StorageError } from "../../OutboxStorage.ts"
 import { TransactionError } from "../../Transaction.ts"
-import type { Attempts } from "../attempts.ts"
+import type { Attempts, Together } from "../attempts.ts"
 import { backoffAfter, delayAfter, outage } from "../scheduleDelay.ts"
 import type { Bury } from "./burying.ts"
 import type { Counts, DeadReason } from "./counting.ts"
@@ -88,7 +88,7 @@ export const handling = (
       : buryAs(delivery, error.message, 1, "unknown")
   }
 
-  return (delivery: Delivery, attemptsOf: (delivery: Delivery) => Attempts): Effect.Effect<void> => {
+  const single = (delivery: Delivery, attemptsOf: (delivery: Delivery) => Attempts): Effect.Effect<void> => {
     const { message } = delivery
     const meant = message.headers[redrivenFor]
     if (meant !== undefined && meant !== group) {
@@ -114,7 +114,30 @@ export const handling = (
       }
     })
   }
+
+  /** Handles what is taken in one transaction; fails, with nothing done, if one of them is not simply handled. */
+  const together = (deliveries: ReadonlyArray<Delivery>, { run }: Together): Effect.Effect<void, unknown> =>
+    Effect.map(
+      run((aroundOf) =>
+        Effect.forEach(deliveries, ({ message }) =>
+          Effect.flatMap(
+            mediator.dispatch(message, { around: aroundOf(message) }),
+            (handled) => handled.every(({ exit }) => Exit.isSuccess(exit)) ? Effect.void : Effect.fail(undone)
+          ), { discard: true })
+      ),
+      () => {
+        for (const { message } of deliveries) counts.handled(message.name)
+      }
+    )
+
+  const isPlain = ({ isTombstone, message, unreadable }: Delivery): boolean =>
+    !isTombstone && unreadable === undefined && (message.headers[redrivenFor] ?? group) === group
+
+  return { single, together, isPlain }
 }
+
+/** Not an error: why a batch is rolled back. */
+const undone = "one of a batch was not handled"
 
 const tombstoneReason = "It has no body: a tombstone. If its topic is compacted, let the consumer ignore tombstones"
 

@@ -18,6 +18,16 @@ export const requireSettings = (options: Options<any, any>): Effect.Effect<void,
     ? whole("The concurrency", options.concurrency, 1) ??
       whole("The window", window, options.concurrency ?? 1, ", its concurrency") ??
       whole("The deaths", options.deaths, 1) ??
+      whole("The batch size", options.batch?.size, 1) ??
+      (options.batch !== undefined && options.inbox !== true
+        ? `The consumer ${group} has batches and no inbox: give it \`inbox: true\`, for one transaction is what a batch is`
+        : undefined) ??
+      whole(
+        "The window",
+        options.batch === undefined ? undefined : window,
+        options.batch?.size ?? 1,
+        ", the size of its batches"
+      ) ??
       oneOf("The ordering", ordering, ["single-active-consumer", "partitioned", "none"]) ??
       oneOf("deadLetter.unknown", deadLetter?.unknown, policies) ??
       oneOf("deadLetter.tombstones", deadLetter?.tombstones, policies) ??
