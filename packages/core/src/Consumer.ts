@@ -115,8 +115,9 @@ export const redrivenFor = headers.redrivenFor
  * A consumer as fibers beside the program.
  *
  * A message is acknowledged after all handlers of its event have succeeded, or after it was published to the dead letter
- * topic with its id, headers and payload intact and the reason beside them. It is never dropped: while the dead letter
- * topic cannot be reached the message is held. Messages that cannot be decoded are dead letters at once.
+ * topic as it came, byte for byte, with the reason beside it ({@link deadLetterHeaders}). It is never dropped: while the dead letter
+ * topic cannot be reached the message is held. Messages that cannot be read or decoded
+ * are dead letters at once. An option that cannot be is a `BrokerError` that says `Configuration`.
  *
  * While the database of a handler or of the inbox cannot be reached, or lacks its tables (a `TransactionError` or
  * `StorageError` that says `Unavailable`, or a `StorageError` that says `Schema`), the message is held, however long it
@@ -131,6 +132,9 @@ export const redrivenFor = headers.redrivenFor
  * at a death is then handled with no other message of the consumers that share its inbox beside it, and is a dead letter
  * after so many deaths as `deaths` says; any outcome clears it, and so does the dead letter. Without the inbox nothing is
  * counted: the process goes on dying until somebody takes the message away.
+ *
+ * A consumer whose `concurrency` is 1 takes up to 32 messages at once, handles one after the other, and acknowledges each by
+ * itself.
  *
  * When the layer's scope closes no message is taken any more; handlers that run may finish within the grace period, and
  * the messages of those that do not are handed out again.

@@ -119,7 +119,10 @@ describe("ConsumerDeadLetters", () => {
       const letters = yield* ConsumerDeadLetters.make({ group: "g" }).pipe(
         Effect.provideService(Broker.Broker, {
           ...broker,
-          sift: (queue, decide) =>
+          sift: <E, R>(
+            queue: { readonly topic: string; readonly group: string },
+            decide: (delivery: Broker.Delivery) => Effect.Effect<"settled" | "kept", E, R>
+          ) =>
             broker.sift(queue, (delivery) =>
               decide({
                 ...delivery,

@@ -4,7 +4,7 @@ import * as Metrics from "../../Metrics.ts"
 
 export type DeadReason = "failed" | "suspected" | "undecodable" | "unreadable" | "unknown" | "tombstone"
 
-export type IgnoredReason = "unknown" | "tombstone" | "redriven"
+type IgnoredReason = "unknown" | "tombstone" | "redriven"
 
 /** What a consumer counts; by hooks that are looked up once, since this is done for each message. */
 export interface Counts {
