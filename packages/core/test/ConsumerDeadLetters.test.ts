@@ -172,10 +172,14 @@ describe("ConsumerDeadLetters", () => {
               Effect.suspend(() => broken() ? Effect.fail("no") : Effect.sync(() => void seen.push(`${group} odd`)))
           }))
         )
-      yield* Layer.build(Layer.merge(consumer("g", () => isBroken), consumer("h", () => false)))
+      // nothing but the header keeps it from handling a message again
+      const forgetful = Consumer.layer({ subscription: { group: "i" }, events: [RoomClosed] }).pipe(
+        Layer.provide(Subscribers.layer(RoomClosed, { all: () => Effect.sync(() => void seen.push("i all")) }))
+      )
+      yield* Layer.build(Layer.mergeAll(consumer("g", () => isBroken), consumer("h", () => false), forgetful))
       yield* publish(message({ id: "1" }))
       yield* settled
-      assert.sameMembers(seen.splice(0), ["g fine", "h fine", "h odd"])
+      assert.sameMembers(seen.splice(0), ["g fine", "h fine", "h odd", "i all"])
       const letters = yield* ConsumerDeadLetters.ConsumerDeadLetters
       // redriven while it is still broken it dies again, and has one set of headers
       yield* letters.redrive({})
