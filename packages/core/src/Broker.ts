@@ -119,6 +119,20 @@ export interface Forwarding {
 }
 
 /**
+ * One of several messages that were taken together.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Held extends Delivery {
+  /**
+   * Settles this one by itself and at once: how the scope closes that it was taken in has no say in it any more. The
+   * others of its key stay out until all that were taken of the key are settled or given back.
+   */
+  readonly settle: Effect.Effect<void>
+}
+
+/**
  * Messages of one subscription.
  *
  * @since 0.1.0
@@ -136,9 +150,9 @@ export interface Source {
 
   /**
    * Takes what is there, from one message up to a limit, waiting for the first: several of a key in their order, and none
-   * of a key of which others are out. They are settled or given back together.
+   * of a key of which others are out. Those that are not settled one by one are settled, or given back, together.
    */
-  readonly takeMany: (limit: number) => Effect.Effect<ReadonlyArray<Delivery>, BrokerError, Scope.Scope>
+  readonly takeMany: (limit: number) => Effect.Effect<ReadonlyArray<Held>, BrokerError, Scope.Scope>
 }
 
 /**
@@ -211,7 +225,7 @@ export const layerPrefix = (prefix: string): Layer.Layer<Broker, never, Broker> 
     Broker,
     Effect.map(Broker, (broker) => {
       const full = (name: string): string => prefix + name
-      const own = (delivery: Delivery): Delivery => ({
+      const own = <D extends Delivery>(delivery: D): D => ({
         ...delivery,
         message: {
           ...delivery.message,

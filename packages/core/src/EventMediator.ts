@@ -9,12 +9,12 @@ import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import type * as Event from "./Event.ts"
 import { HandlerError } from "./HandlerError.ts"
-import { dispatch as dispatchEmissions } from "./internal/emission.ts"
+import { runConsumed } from "./internal/consumer/running.ts"
 import type { Definition } from "./internal/event.ts"
 import { fixedOrigin, Handling } from "./internal/handling.ts"
-import { contributed, runSubscriber } from "./internal/subscribers.ts"
-import { spanned } from "./internal/tracing.ts"
-import { type Message, Received } from "./Message.ts"
+import { contributed } from "./internal/subscribers.ts"
+import { isTraced, spanned } from "./internal/tracing.ts"
+import type { Message } from "./Message.ts"
 import * as Serialization from "./Serialization.ts"
 import type * as Subscribers from "./Subscribers.ts"
 
@@ -85,10 +85,7 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
 ): Effect.Effect<EventMediator, never, Subscribers.Of<InstanceType<Evs[number]>>> =>
   Effect.gen(function*() {
     const context = yield* Effect.context<any>()
-    const known = new Map<
-      string,
-      { readonly definition: Definition; readonly handlers: ReturnType<typeof contributed> }
-    >()
+    const known = new Map<string, Known>()
     for (const event of events as ReadonlyArray<unknown> as ReadonlyArray<Definition>) {
       if (known.has(event.eventName)) {
         return yield* Effect.die(
@@ -98,56 +95,86 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
           })
         )
       }
-      known.set(event.eventName, { definition: event, handlers: yield* Effect.sync(() => contributed(context, event)) })
+      known.set(event.eventName, {
+        definition: event,
+        handlers: yield* Effect.sync(() => [...contributed(context, event)])
+      })
     }
-    const dispatch: EventMediator["dispatch"] = (message, options) =>
-      Effect.gen(function*() {
-        const found = known.get(message.name)
-        if (found === undefined) {
-          return yield* new EventMediatorError({
+    const process = (
+      { definition, handlers }: Known,
+      message: Message,
+      options: Parameters<EventMediator["dispatch"]>[1]
+    ) =>
+      Effect.flatMap(
+        Effect.mapError(
+          Serialization.decode(definition, message),
+          (error) => new EventMediatorError({ reason: "Undecodable", message: error.message })
+        ),
+        (event) => {
+          const origin = fixedOrigin(message.correlationId, message.causationId)
+          const handled: Array<Handled> = []
+          let at = 0
+          return Effect.as(
+            Effect.whileLoop({
+              while: () => {
+                while (at < handlers.length && options?.only?.has(handlers[at]![0]) === false) at++
+                return at < handlers.length
+              },
+              body: () => {
+                const [handler, run] = handlers[at++]!
+                const effect = run(event, message)
+                return runConsumed(
+                  handler,
+                  options?.around === undefined ? effect : options.around({ handler, effect }),
+                  new Handling(message.name, origin, 0, message.id),
+                  handled
+                )
+              },
+              step: () => {}
+            }),
+            handled
+          )
+        }
+      )
+    const dispatch: EventMediator["dispatch"] = (message, options) => {
+      const found = known.get(message.name)
+      if (found === undefined) {
+        return Effect.fail(
+          new EventMediatorError({
             reason: "UnknownEvent",
             message:
               `No event named ${message.name} is known here: add its class to the consumer's events, or let the ` +
               "consumer ignore unknown events"
           })
-        }
-        const { definition, handlers } = found
-        const event = yield* Effect.mapError(
-          Serialization.decode(definition, message),
-          (error) => new EventMediatorError({ reason: "Undecodable", message: error.message })
         )
-        const origin = fixedOrigin(message.correlationId, message.causationId)
-        const handled: Array<Handled> = []
-        for (const [handler, run] of handlers) {
-          if (options?.only !== undefined && !options.only.has(handler)) continue
-          const effect = Effect.provideService(run(event), Received, message)
-          const result = yield* runSubscriber(
-            handler,
-            options?.around === undefined ? effect : options.around({ handler, effect }),
-            new Handling(message.name, origin, 0, message.id)
-          )
-          handled.push({ handler, exit: result.exit })
-          yield* dispatchEmissions(result.emissions)
-        }
-        return handled
-      }).pipe((effect) => {
+      }
+      return Effect.withFiberRuntime((fiber) => {
+        const effect = process(found, message, options)
+        if (!isTraced(fiber)) return effect
         const link = linkOf(message.traceparent)
         return spanned(effect, `process ${message.topic}`, {
           kind: "consumer",
           links: link === undefined ? [] : [link],
           attributes: {
+            "messaging.operation.name": "process",
             "messaging.operation.type": "process",
             "messaging.destination.name": message.topic,
             "messaging.message.id": message.id
           }
         })
       })
+    }
     return { topics: [...new Set([...known.values()].map(({ definition }) => definition.topic))], dispatch }
   })
 
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
+
+interface Known {
+  readonly definition: Definition
+  readonly handlers: ReadonlyArray<[string, (event: object, received: Message) => Effect.Effect<unknown, unknown>]>
+}
 
 /** The span that produced the message: linked, not a parent, as OpenTelemetry's messaging conventions have it. */
 const linkOf = (traceparent: string | undefined): Tracer.SpanLink | undefined => {

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { Delivery, Source } from "./Broker.ts"
+import type { Delivery, Held, Source } from "./Broker.ts"
 
 /**
  * Something received that is not settled yet.
@@ -119,6 +119,8 @@ export const make = (): Handout => {
   }
 
   const end = (slot: Slot, how: How): void => {
+    if (!slot.isOut) return
+    slot.isOut = false
     if (!slot.isGone) {
       if (how === "settled") {
         slot.isGone = true
@@ -141,7 +143,7 @@ export const make = (): Handout => {
     offer: (item) => {
       size += 1
       const lane = laneOf(item.lane)
-      lane.push({ item, lane, failures: 0, isGone: false })
+      lane.push({ item, lane, failures: 0, isOut: false, isGone: false })
       if (!lane.isOut && lane.length === 1) makeReady(lane)
     },
     withdraw: (origin) => {
@@ -169,15 +171,22 @@ export const make = (): Handout => {
               for (const slot of slots) end(slot, how)
             }
             out.add(close)
+            const settle = (slot: Slot) => {
+              if (out.has(close)) end(slot, "settled")
+            }
             return Effect.flatMap(
               Effect.scope,
-              (scope) => Effect.as(Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => close(exit))), slots)
+              (scope) =>
+                Effect.as(
+                  Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => close(exit))),
+                  slots.map((slot) => heldOf(slot, settle))
+                )
             )
           })
         )
       return {
-        take: Effect.map(takeMany(1), (slots) => deliveryOf(slots[0]!)),
-        takeMany: (limit) => Effect.map(takeMany(limit), (slots) => slots.map(deliveryOf))
+        take: Effect.map(takeMany(1), (held) => held[0]!),
+        takeMany
       } satisfies Source
     }),
     takeAll: () =>
@@ -207,6 +216,8 @@ interface Slot {
   readonly item: Item
   readonly lane: Lane
   failures: number
+  /** Somebody has it, and has not said how it ended. */
+  isOut: boolean
   /** Settled or withdrawn. */
   isGone: boolean
 }
@@ -236,7 +247,11 @@ class Lane {
 
   take(limit: number, into: Array<Slot>): void {
     const end = Math.min(this.slots.length, this.head + limit)
-    for (let i = this.head; i < end; i++) into.push(this.slots[i]!)
+    for (let i = this.head; i < end; i++) {
+      const slot = this.slots[i]!
+      slot.isOut = true
+      into.push(slot)
+    }
     this.taken = this.open = end - this.head
   }
 
@@ -283,5 +298,17 @@ class Lane {
 
 const deliveryOf = ({ failures, item: { delivery } }: Slot): Delivery =>
   failures === 0 ? delivery : { ...delivery, redeliveries: delivery.redeliveries + failures }
+
+const heldOf = (slot: Slot, settle: (slot: Slot) => void): Held => {
+  const { delivery } = slot.item
+  return {
+    message: delivery.message,
+    unreadable: delivery.unreadable,
+    isTombstone: delivery.isTombstone,
+    redeliveries: delivery.redeliveries + slot.failures,
+    forward: delivery.forward,
+    settle: Effect.sync(() => settle(slot))
+  }
+}
 
 const left = Exit.fail("The member has left its group")

@@ -57,6 +57,53 @@ export const suspected = Metric.counter("cqrs_inbox_suspected_total", {
 })
 
 /**
+ * Messages that a consumer has done with, by `group`, `event` and `outcome`: `success`, `dead`. Events that it does not
+ * know are counted as `(unknown)`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const consumerHandled = Metric.counter("cqrs_consumer_handled_total", {
+  description: "Messages that consumers have handled, by outcome",
+  incremental: true
+})
+
+/**
+ * Attempts of a consumer after the first, by `group` and `event`; those after outages among them.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const consumerRetried = Metric.counter("cqrs_consumer_retried_total", {
+  description: "Attempts of consumers after the first",
+  incremental: true
+})
+
+/**
+ * Dead letters that a consumer has made, by `group`, `event` and `reason`: `failed` (its handlers), `suspected` (of killing
+ * the process), `undecodable`, `unreadable`, `unknown` (its event), `tombstone`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const consumerDead = Metric.counter("cqrs_consumer_dead_total", {
+  description: "Dead letters of consumers",
+  incremental: true
+})
+
+/**
+ * Messages that a consumer has settled without handling them, by `group`, `event` and `reason`: `unknown` (its event),
+ * `tombstone`, `redriven` (for another group).
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const consumerIgnored = Metric.counter("cqrs_consumer_ignored_total", {
+  description: "Messages that consumers have ignored",
+  incremental: true
+})
+
+/**
  * Updates {@link handled} and {@link duration} for each call.
  *
  * @since 0.1.0

@@ -158,13 +158,9 @@ export const decode = <Ev extends Event.Integration>(
   event: Event.ClassOf<Ev>,
   message: Message
 ): Effect.Effect<Ev, SerializationError> =>
-  Effect.flatMap(Serialization, (options) => {
-    const compressor = [
-      ...(options.compressors ?? Compressor.defaults),
-      ...(options.compressor === undefined ? [] : [options.compressor]),
-      // small payloads are written as they are
-      Compressor.identity
-    ].find((one) => one.encoding === message.contentEncoding)
+  Effect.withFiberRuntime((fiber) => {
+    const options = Context.get(fiber.currentContext as Context.Context<any>, Serialization)
+    const compressor = compressorFor(options, message.contentEncoding)
     if (compressor === undefined) {
       return fail(
         "UnknownEncoding",
@@ -172,30 +168,25 @@ export const decode = <Ev extends Event.Integration>(
           "add that compressor to Serialization's compressors"
       )
     }
-    const codec = [
-      options.codecs?.[message.topic] ?? options.codec ?? Codec.json,
-      options.codec ?? Codec.json,
-      ...Object.values(options.codecs ?? {}),
-      Codec.json
-    ].find((one) => mediaType(one.contentType) === mediaType(message.contentType))
+    const codec = codecFor(options, message)
     if (codec === undefined) {
       return fail("UnknownContentType", `${message.name} is ${message.contentType}: give Serialization a codec for it`)
     }
     const definition = event as unknown as Definition
-    return compressor.decompress(message.payload, options.maxDecompressedBytes ?? defaultMaxDecompressedBytes).pipe(
-      Effect.flatMap((bytes) => codec.decode(bytes, message)),
-      Effect.mapError((error) =>
-        new SerializationError({
-          reason: error.reason === "TooLarge" ? "TooLarge" : "Undecodable",
-          message: error.message
-        })
-      ),
-      Effect.flatMap((payload) => {
-        const decoded = decodePayload(definition, payload)
-        return decoded._tag === "Right"
-          ? Effect.succeed(new event(decoded.right, true))
-          : fail("Undecodable", `The payload does not fit ${message.name}: ${where(definition, decoded.left)}`)
-      })
+    const limit = options.maxDecompressedBytes ?? defaultMaxDecompressedBytes
+    return Effect.matchEffect(
+      compressor === Compressor.identity && message.payload.length <= limit
+        ? codec.decode(message.payload, message)
+        : Effect.flatMap(compressor.decompress(message.payload, limit), (bytes) => codec.decode(bytes, message)),
+      {
+        onFailure: (error) => fail(error.reason === "TooLarge" ? "TooLarge" : "Undecodable", error.message),
+        onSuccess: (payload) => {
+          const decoded = decodePayload(definition, payload)
+          return decoded._tag === "Right"
+            ? Effect.succeed(new event(decoded.right, true))
+            : fail("Undecodable", `The payload does not fit ${message.name}: ${where(definition, decoded.left)}`)
+        }
+      }
     )
   })
 
@@ -208,6 +199,19 @@ const defaultMaxDecompressedBytes = 16 * 1024 * 1024
 
 const fail = (reason: SerializationError["reason"], message: string) =>
   Effect.fail(new SerializationError({ reason, message }))
+
+const compressorFor = (options: Options, encoding: string): Compressor.Compressor | undefined =>
+  (options.compressors ?? Compressor.defaults).find((one) => one.encoding === encoding) ??
+    // small payloads are written as they are
+    [options.compressor, Compressor.identity].find((one) => one?.encoding === encoding)
+
+const codecFor = (options: Options, { contentType, topic }: Message): Codec.Codec | undefined => {
+  const own = options.codecs?.[topic] ?? options.codec ?? Codec.json
+  if (own.contentType === contentType) return own
+  const type = mediaType(contentType)
+  return [own, options.codec ?? Codec.json, ...Object.values(options.codecs ?? {}), Codec.json]
+    .find((one) => mediaType(one.contentType) === type)
+}
 
 const mediaType = (contentType: string): string => contentType.split(";", 1)[0]!.trim().toLowerCase()
 

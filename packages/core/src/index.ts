@@ -49,6 +49,13 @@ export * as Compressor from "./Compressor.ts"
 export * as Consumer from "./Consumer.ts"
 
 /**
+ * Dead letters of a group of consumers: what they could not handle, for somebody to look at, to send again or to give up.
+ *
+ * @since 0.1.0
+ */
+export * as ConsumerDeadLetters from "./ConsumerDeadLetters.ts"
+
+/**
  * Correlation and causation ids: which conversation something belongs to, and what directly caused it.
  *
  * They flow by themselves. A request that starts a conversation gives it its own id; what the request sends, emits or
@@ -177,6 +184,18 @@ export * as Outbox from "./Outbox.ts"
  * @since 0.1.0
  */
 export * as OutboxStorage from "./OutboxStorage.ts"
+
+/**
+ * Events as the Python library `python-cqrs` writes and reads them, for fleets of both.
+ *
+ * Its record is one JSON object without headers: `event_id` (a UUID), `event_name`, `event_type` (`notification_event` or
+ * `ecst_event`), `event_topic`, `event_timestamp` (ISO 8601 without a time zone) and `payload`. What one version leaves out
+ * has a default here: the type (gone with 2.0) is that of a notification, and a missing timestamp is the beginning of 1970. Of
+ * a record inside the `payload` of a broker message, as 0.0.3 sent to RabbitMQ, the record is read.
+ *
+ * @since 0.1.0
+ */
+export * as PythonCqrs from "./PythonCqrs.ts"
 
 /**
  * Queries: requests that read, have one handler, and answer with a success or a declared failure.

@@ -41,12 +41,13 @@ describe("Bootstrap.layer", () => {
       yield* settled
       assert.deepStrictEqual(yield* Seen, ["happened", "consumed blue"])
     }).pipe(Effect.provide(
-      Layer.merge(CloseHandler, Consumer.layer({ group: "g", events: [RoomClosed], inbox: true })).pipe(
-        Layer.provide(Subscribers.layer(RoomClosed, { see: (event) => see(`consumed ${event.room}`) })),
-        Layer.provide(Subscribers.layer(Happened, { see: () => see("happened") })),
-        Layer.provideMerge(Bootstrap.layer()),
-        Layer.provideMerge(layerSeen)
-      )
+      Layer.merge(CloseHandler, Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], inbox: true }))
+        .pipe(
+          Layer.provide(Subscribers.layer(RoomClosed, { see: (event) => see(`consumed ${event.room}`) })),
+          Layer.provide(Subscribers.layer(Happened, { see: () => see("happened") })),
+          Layer.provideMerge(Bootstrap.layer()),
+          Layer.provideMerge(layerSeen)
+        )
     )))
 
   const announce = Transaction.run(Outbox.add(new RoomClosed({ room: "blue", n: 1 })))

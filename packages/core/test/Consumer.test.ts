@@ -77,6 +77,25 @@ const onClosed = (handlers: {
     handlers as { readonly [name: string]: (event: RoomClosed) => Effect.Effect<unknown, unknown> }
   )
 
+/** A broker whose deliveries are forwarded otherwise. */
+const withForward = (
+  broker: Context.Tag.Service<Broker.Broker>,
+  change: (forward: Effect.Effect<Broker.Outcome>) => Effect.Effect<Broker.Outcome>
+): Context.Tag.Service<Broker.Broker> => {
+  const changed = <D extends Broker.Delivery>(delivery: D): D => ({
+    ...delivery,
+    forward: (to) => change(delivery.forward(to))
+  })
+  return {
+    ...broker,
+    consume: (subscription) =>
+      Effect.map(broker.consume(subscription), (source) => ({
+        take: Effect.map(source.take, changed),
+        takeMany: (limit) => Effect.map(source.takeMany(limit), (deliveries) => deliveries.map(changed))
+      }))
+  }
+}
+
 const advance = (duration: Duration.DurationInput) =>
   Effect.zipRight(settled, Effect.zipRight(TestClock.adjust(duration), settled))
 
@@ -85,7 +104,7 @@ describe("a consumer", () => {
     Effect.gen(function*() {
       const consumer = yield* Scope.make()
       yield* Layer.buildWithScope(
-        Consumer.layer({ group: "g", events: [RoomClosed] }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed] }).pipe(
           Layer.provide(onClosed({ a: (event) => see(`a ${event.n}`), b: (event) => see(`b ${event.n}`) }))
         ),
         consumer
@@ -100,7 +119,7 @@ describe("a consumer", () => {
   it.scoped("subscribes to the topics of all its events", () =>
     Effect.gen(function*() {
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed, RoomOpened] }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed, RoomOpened] }).pipe(
           Layer.provide(onClosed({ a: (event) => see(`closed ${event.n}`) })),
           Layer.provide(Subscribers.layer(RoomOpened, { a: (event) => see(`opened ${event.n}`) }))
         )
@@ -114,7 +133,7 @@ describe("a consumer", () => {
     Effect.gen(function*() {
       const running = yield* Ref.make({ now: 0, most: 0 })
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], concurrency: 4 }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], concurrency: 4 }).pipe(
           Layer.provide(onClosed({
             slow: (event) =>
               Effect.gen(function*() {
@@ -144,7 +163,7 @@ describe("a consumer", () => {
   it.scoped("what the handlers cause has the message's conversation and the message as its cause", () =>
     Effect.gen(function*() {
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed] }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed] }).pipe(
           Layer.provide(onClosed({
             add: (event) => Transaction.run(Outbox.add(new RoomOpened({ room: event.room, n: event.n }))),
             say: () => Effect.flatMap(Correlation.current, (ids) => see(Option.getOrThrow(ids).correlationId))
@@ -164,7 +183,7 @@ describe("a consumer", () => {
     return Effect.gen(function*() {
       const attempts = yield* Ref.make(0)
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], retry: Schedule.recurs(1) }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], retry: Schedule.recurs(1) }).pipe(
           Layer.provide(onClosed({
             apply: () =>
               Effect.gen(function*() {
@@ -188,7 +207,7 @@ describe("a handler that fails", () => {
     Effect.gen(function*() {
       const attempts = yield* Ref.make(0)
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], retry: Schedule.spaced("1 second") }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], retry: Schedule.spaced("1 second") }).pipe(
           Layer.provide(onClosed({
             fine: (event) => see(`fine ${event.n}`),
             flaky: (event) =>
@@ -211,7 +230,7 @@ describe("a handler that fails", () => {
   it.scoped("does not hold up other keys, where there is concurrency", () =>
     Effect.gen(function*() {
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], concurrency: 2, grace: 0 }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], concurrency: 2, grace: 0 }).pipe(
           Layer.provide(onClosed({
             pick: (event) => event.room === "blue" ? new Failed({ text: "" }) : see(`${event.room} ${event.n}`)
           }))
@@ -226,7 +245,7 @@ describe("a handler that fails", () => {
     Effect.gen(function*() {
       const letters = yield* listen("g.dead-letters")
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], retry: Schedule.recurs(2) }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], retry: Schedule.recurs(2) }).pipe(
           Layer.provide(onClosed({
             fails: (event) => event.n === 1 ? new Failed({ text: "secret" }) : Effect.void,
             dies: (event) => event.n === 1 ? Effect.die(new TypeError("secret")) : see(`after ${event.n}`)
@@ -250,7 +269,8 @@ describe("a handler that fails", () => {
           [Consumer.deadLetterHeaders.reason]: "fails: Failed; dies: TypeError",
           [Consumer.deadLetterHeaders.attempts]: "3",
           [Consumer.deadLetterHeaders.group]: "g",
-          [Consumer.deadLetterHeaders.topic]: "rooms"
+          [Consumer.deadLetterHeaders.topic]: "rooms",
+          [Consumer.deadLetterHeaders.time]: "1970-01-01T00:00:00.000Z"
         }
       }])
       assert.deepStrictEqual(yield* Seen, ["after 2"])
@@ -260,7 +280,7 @@ describe("a handler that fails", () => {
     Effect.gen(function*() {
       const letters = yield* listen("g.dead-letters")
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed] }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed] }).pipe(
           Layer.provide(onClosed({ fails: () => Effect.zipRight(see("run"), Effect.fail("no")) }))
         )
       )
@@ -277,7 +297,7 @@ describe("a handler that fails", () => {
     Effect.gen(function*() {
       const letters = yield* listen("g.dead-letters")
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], retry: Schedule.recurs(1) }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], retry: Schedule.recurs(1) }).pipe(
           Layer.provide(onClosed({ odd: (event) => event.n === 1 ? Effect.interrupt : see(`handled ${event.n}`) }))
         )
       )
@@ -290,7 +310,7 @@ describe("a handler that fails", () => {
   it.scoped("the log names message and handler and has nothing of the payload", () =>
     Effect.gen(function*() {
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], retry: Schedule.stop }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], retry: Schedule.stop }).pipe(
           Layer.provide(onClosed({ fails: () => Effect.fail("no") }))
         )
       )
@@ -308,7 +328,7 @@ describe("messages that no handler can have", () => {
     Effect.gen(function*() {
       const letters = yield* listen("graveyard")
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], deadLetterTopic: "graveyard" }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], deadLetter: { topic: "graveyard" } }).pipe(
           Layer.provide(onClosed({ see: (event) => see(`handled ${event.n}`) }))
         )
       )
@@ -339,7 +359,7 @@ describe("messages that no handler can have", () => {
     Effect.gen(function*() {
       const letters = yield* listen("g.dead-letters")
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed] }).pipe(Layer.provide(onClosed({})))
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed] }).pipe(Layer.provide(onClosed({})))
       )
       yield* publish(closed(1, { name: "room_painted" }))
       yield* settled
@@ -351,7 +371,9 @@ describe("messages that no handler can have", () => {
       const letters = yield* listen("g.dead-letters")
       const consumer = yield* Scope.make()
       yield* Layer.buildWithScope(
-        Consumer.layer({ group: "g", events: [RoomClosed], unknown: "ignore" }).pipe(Layer.provide(onClosed({}))),
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], deadLetter: { unknown: "ignore" } }).pipe(
+          Layer.provide(onClosed({}))
+        ),
         consumer
       )
       yield* publish(closed(1, { name: "room_painted" }), closed(2, { payload: new Uint8Array([0xff]) }))
@@ -364,32 +386,32 @@ describe("messages that no handler can have", () => {
   it.scoped("are held while the dead letter topic cannot be reached, and those of their key behind them", () =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
-      const out = yield* Ref.make<"out" | "dies" | "silent" | "fine">("out")
+      const out = yield* Ref.make<"out" | "dies" | "rejects" | "fine">("out")
       const letters = yield* listen("g.dead-letters")
-      const flaky = Layer.succeed(Broker.Broker, {
-        ...broker,
-        publish: (batch) =>
-          Effect.flatMap(Ref.get(out), (state) => {
+      const flaky = Layer.succeed(
+        Broker.Broker,
+        withForward(broker, (forward) =>
+          Effect.flatMap(Ref.get(out), (state): Effect.Effect<Broker.Outcome> => {
             switch (state) {
               case "out":
-                return Effect.succeed([DestinationOut])
+                return Effect.succeed(DestinationOut)
               case "dies":
                 return Effect.die("a bug of the adapter")
-              case "silent":
-                return Effect.succeed([])
+              case "rejects":
+                return Effect.succeed(Broker.Outcome.Rejected({ reason: "its headers are too large" }))
               case "fine":
-                return broker.publish(batch)
+                return forward
             }
-          })
-      })
+          }))
+      )
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], retry: Schedule.stop }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], retry: Schedule.stop }).pipe(
           Layer.provide(onClosed({ odd: (event) => event.n === 1 ? Effect.fail("no") : see(`handled ${event.n}`) })),
           Layer.provide(flaky)
         )
       )
       yield* publish(closed(1), closed(2))
-      for (const state of ["out", "dies", "silent"] as const) {
+      for (const state of ["out", "dies", "rejects"] as const) {
         yield* Ref.set(out, state)
         yield* advance("30 seconds")
         yield* advance("30 seconds")
@@ -416,7 +438,7 @@ describe("outages", () => {
         const letters = yield* listen("g.dead-letters")
         const out = yield* Ref.make(true)
         yield* Layer.build(
-          Consumer.layer({ group: "g", events: [RoomClosed], retry: Schedule.recurs(1) }).pipe(
+          Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], retry: Schedule.recurs(1) }).pipe(
             Layer.provide(onClosed({
               see: (event) =>
                 Effect.if(Ref.get(out), {
@@ -445,16 +467,17 @@ describe("outages", () => {
         consume: (subscription) =>
           Effect.map(broker.consume(subscription), (source) => ({
             ...source,
-            take: Effect.flatMap(Ref.get(state), (now) =>
-              now === "fine"
-                ? source.take
-                : now === "dies"
-                ? Effect.die("a bug of the adapter")
-                : new Broker.BrokerError({ reason: "Unavailable", message: "connection refused" }))
+            takeMany: (limit) =>
+              Effect.flatMap(Ref.get(state), (now) =>
+                now === "fine"
+                  ? source.takeMany(limit)
+                  : now === "dies"
+                  ? Effect.die("a bug of the adapter")
+                  : new Broker.BrokerError({ reason: "Unavailable", message: "connection refused" }))
           }))
       })
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed] }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed] }).pipe(
           Layer.provide(onClosed({ see: (event) => see(`handled ${event.n}`) })),
           Layer.provide(flaky)
         )
@@ -475,7 +498,7 @@ describe("with the inbox", () => {
   it.scoped("a message that is delivered twice is handled once", () =>
     Effect.gen(function*() {
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], inbox: true }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], inbox: true }).pipe(
           Layer.provide(onClosed({
             apply: (event) => Transaction.run(Outbox.add(new RoomOpened({ room: event.room, n: event.n })))
           }))
@@ -491,16 +514,17 @@ describe("with the inbox", () => {
       const attempts = yield* Ref.make(0)
       const add = (room: string, n: number) => Transaction.run(Outbox.add(new RoomOpened({ room, n })))
       yield* Layer.build(
-        Consumer.layer({ group: "g", events: [RoomClosed], inbox: true, retry: Schedule.recurs(3) }).pipe(
-          Layer.provide(onClosed({
-            fine: (event) => add("fine", event.n),
-            flaky: (event) =>
-              Effect.gen(function*() {
-                yield* add("flaky", event.n)
-                if ((yield* Ref.updateAndGet(attempts, (n) => n + 1)) < 3) return yield* new Failed({ text: "" })
-              })
-          }))
-        )
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], inbox: true, retry: Schedule.recurs(3) })
+          .pipe(
+            Layer.provide(onClosed({
+              fine: (event) => add("fine", event.n),
+              flaky: (event) =>
+                Effect.gen(function*() {
+                  yield* add("flaky", event.n)
+                  if ((yield* Ref.updateAndGet(attempts, (n) => n + 1)) < 3) return yield* new Failed({ text: "" })
+                })
+            }))
+          )
       )
       yield* publish(closed(1), closed(1))
       yield* settled
@@ -512,7 +536,7 @@ describe("with the inbox", () => {
     Effect.gen(function*() {
       for (const group of ["g", "h"]) {
         yield* Layer.build(
-          Consumer.layer({ group, events: [RoomClosed], inbox: true }).pipe(
+          Consumer.layer({ subscription: { group }, events: [RoomClosed], inbox: true }).pipe(
             Layer.provide(onClosed({ see: (event) => see(`${group} ${event.n}`) }))
           )
         )
@@ -529,7 +553,7 @@ describe("shutdown", () => {
     const done = yield* Deferred.make<void>()
     const consumer = yield* Scope.make()
     yield* Layer.buildWithScope(
-      Consumer.layer({ group: "g", events: [RoomClosed], grace: "10 seconds" }).pipe(
+      Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], grace: "10 seconds" }).pipe(
         Layer.provide(onClosed({
           slow: (event) =>
             Deferred.succeed(started, undefined).pipe(
@@ -572,7 +596,7 @@ describe("shutdown", () => {
       const broker = yield* Broker.Broker
       const consumer = yield* Scope.make()
       yield* Layer.buildWithScope(
-        Consumer.layer({ group: "g", events: [RoomClosed] }).pipe(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed] }).pipe(
           Layer.provide(onClosed({ see: (event) => see(String(event.n)) }))
         ),
         consumer
@@ -592,7 +616,9 @@ describe("configuration", () => {
     Effect.gen(function*() {
       for (const concurrency of [0, -1, 1.5, Number.NaN]) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(
-          Consumer.layer({ group: "g", events: [RoomClosed], concurrency }).pipe(Layer.provide(onClosed({})))
+          Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], concurrency }).pipe(
+            Layer.provide(onClosed({}))
+          )
         )))
         const error = failureOf(exit)
         assert.instanceOf(error, Broker.BrokerError)
@@ -605,10 +631,12 @@ describe("configuration", () => {
     Effect.gen(function*() {
       for (const deaths of [0, -1, 1.5, Number.NaN]) {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(
-          Consumer.layer({ group: "g", events: [RoomClosed], inbox: true, deaths }).pipe(Layer.provide(onClosed({})))
+          Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], inbox: true, deaths }).pipe(
+            Layer.provide(onClosed({}))
+          )
         )))
         assert.strictEqual(error.reason, "Configuration")
-        assert.include(error.message, `${deaths} deaths`)
+        assert.include(error.message, `deaths of the consumer g is ${deaths}`)
       }
     }).pipe(Effect.provide(Ground)))
 })

@@ -81,10 +81,11 @@ const run = (
           })
       ])
     )
-    const consumer = Consumer.layer({ group: "g", events: [RoomClosed], inbox: true, ...options }).pipe(
-      Layer.provide(Subscribers.layer(RoomClosed, wrapped)),
-      Layer.provide(Layer.succeed(Inbox.InboxStorage, own))
-    )
+    const consumer = Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], inbox: true, ...options })
+      .pipe(
+        Layer.provide(Subscribers.layer(RoomClosed, wrapped)),
+        Layer.provide(Layer.succeed(Inbox.InboxStorage, own))
+      )
     const broker = Context.get(
       yield* Layer.buildWithScope(Layer.provideMerge(consumer, brokers), scope),
       Broker.Broker
@@ -261,7 +262,11 @@ describe("starts are counted", () => {
           consume: (subscription: Broker.Subscription) =>
             Effect.map(broker.consume(subscription), (source): Broker.Source => ({
               ...source,
-              take: Effect.map(source.take, (one) => one.message.id === "37" ? { ...one, redeliveries: 1 } : one)
+              takeMany: (limit) =>
+                Effect.map(
+                  source.takeMany(limit),
+                  (many) => many.map((one) => one.message.id === "37" ? { ...one, redeliveries: 1 } : one)
+                )
             }))
         }))
       ).pipe(Layer.provide(Broker.layerMemory()))

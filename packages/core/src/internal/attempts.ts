@@ -1,12 +1,17 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import type { Delivery } from "../Broker.ts"
 import { IdGenerator } from "../IdGenerator.ts"
 import * as Inbox from "../Inbox.ts"
+import type { Message } from "../Message.ts"
+import * as Metrics from "../Metrics.ts"
+import * as Transaction from "../Transaction.ts"
 import { Transactor } from "../Transactor.ts"
 import { aloneOf } from "./alone.ts"
 import { outage } from "./scheduleDelay.ts"
+import type { TransactionError } from "./transactionError.ts"
 
 /** Wraps each handler of a message. */
 type Around = (options: {
@@ -21,6 +26,16 @@ export interface Attempts {
   readonly acquit: (handlers: ReadonlyArray<string>) => Effect.Effect<void>
 }
 
+/** How several deliveries are run in one transaction. */
+export interface Together {
+  /** Nothing is known that speaks against it. */
+  readonly isFit: (deliveries: ReadonlyArray<Delivery>) => boolean
+  /** All or nothing: whatever goes wrong, nothing has happened, and a failing handler has to fail `run`. */
+  readonly run: <A, E>(
+    run: (aroundOf: (message: Message) => Around) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | TransactionError>
+}
+
 export const plain: Attempts = { attempt: (run) => run(undefined), acquit: () => Effect.void }
 
 /**
@@ -31,24 +46,54 @@ export const throughInbox = (options: {
   readonly consumer: string
   readonly concurrency: number
   readonly deaths: number
-}): Effect.Effect<(delivery: Delivery) => Attempts, never, Transactor | Inbox.InboxStorage | Scope.Scope> =>
+  /** How many messages may be in flight in one place. */
+  readonly size: number
+}): Effect.Effect<
+  { readonly attemptsOf: (delivery: Delivery) => Attempts; readonly together: Together },
+  never,
+  Transactor | Inbox.InboxStorage | Scope.Scope
+> =>
   Effect.gen(function*() {
-    const { concurrency, consumer, deaths } = options
+    const { concurrency, consumer, deaths, size } = options
     const transactor = yield* Transactor
     const storage = yield* Inbox.InboxStorage
     const flight = aloneOf(storage)
     yield* flight.join(concurrency)
     const incarnation = (yield* IdGenerator)(yield* Clock.currentTimeMillis)
     /** More than were unsettled when the process ended. */
-    let first = Math.max(32, 4 * concurrency)
+    let first = Math.max(32, 4 * concurrency, size * concurrency)
 
-    return ({ message, redeliveries }) => {
-      const keyOf = (handler: string): Inbox.Key => ({
-        consumer,
-        handler,
-        source: message.source,
-        messageId: message.id
-      })
+    const keyFor = ({ id, source }: Message, handler: string): Inbox.Key => ({
+      consumer,
+      handler,
+      source,
+      messageId: id
+    })
+
+    const together: Together = {
+      isFit: (deliveries) => first <= 0 && deliveries.every(({ redeliveries }) => redeliveries === 0),
+      run: (run) =>
+        flight.beside(() =>
+          Effect.provideService(
+            Transaction.run(run((message) => ({ effect, handler }) => {
+              const key = keyFor(message, handler)
+              // no savepoint of its own: if it fails nothing of the others stands, either
+              const once = Effect.flatMap(storage.register(key), (isNew): Effect.Effect<unknown, unknown> =>
+                isNew
+                  ? effect
+                  : Transaction.afterCommit(
+                    Effect.tagMetrics(Metric.increment(Metrics.duplicates), { consumer, handler })
+                  ) as Effect.Effect<unknown, unknown>)
+              return once as Effect.Effect<unknown, unknown>
+            })),
+            Transactor,
+            transactor
+          )
+        )
+    }
+
+    const attemptsOf = ({ message, redeliveries }: Delivery): Attempts => {
+      const keyOf = (handler: string): Inbox.Key => keyFor(message, handler)
       const through = (options: Inbox.Options): Around => ({ effect, handler }) =>
         Inbox.process(keyOf(handler), effect, options).pipe(
           Effect.provideService(Transactor, transactor),
@@ -82,4 +127,6 @@ export const throughInbox = (options: {
           )
       }
     }
+
+    return { attemptsOf, together }
   })

@@ -1,15 +1,21 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import { HandlerError } from "../HandlerError.ts"
+import { type Message, Received } from "../Message.ts"
 import { type Any as AnyMiddleware, type Call, wrapOf } from "../Middleware.ts"
 import type { Definition } from "./event.ts"
 import { globalOf } from "./globalMiddleware.ts"
 import { attempting, type Emission, handle, type Handling } from "./handling.ts"
-import { giving, ownServices } from "./services.ts"
+import { merging, ownServices } from "./services.ts"
 
-type Handlers = Map<string, (event: object) => Effect.Effect<unknown, unknown>>
+/** `received`: what is provided to the handler, and to what wraps it. */
+type Run = (event: object, received?: Message) => Effect.Effect<unknown, unknown>
+
+type Handlers = Map<string, Run>
 
 /**
  * The service behind the type `Subscribers<Event>`. For a domain event there is one object per build, which each layer
@@ -120,20 +126,37 @@ const wrapped = (
   context: Context.Context<any>
 ) => {
   const wraps = middleware.map((one) => wrapOf(one, context))
-  const give = giving(ownServices(context, middleware.flatMap((one) => one.provides)))
-  return (value: object): Effect.Effect<unknown, unknown> =>
+  const merge = merging(ownServices(context, middleware.flatMap((one) => one.provides)))
+  const give = (effect: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> =>
+    Effect.withFiberRuntime((fiber) => inContext(effect, fiber, merge(fiber.currentContext)))
+  return (value: object, received?: Message): Effect.Effect<unknown, unknown> =>
     Effect.withFiberRuntime((fiber) => {
       const own = globalOf(context)
       const globals = own.length > 0 ? own : globalOf(fiber.currentContext)
+      if (wraps.length === 0 && globals.length === 0) {
+        const merged = merge(fiber.currentContext)
+        // laid over what is merged once, and not beneath it: a message's own context would be merged for each message
+        return inContext(
+          run(value),
+          fiber,
+          received === undefined ? merged : Context.add(merged, Received, received)
+        )
+      }
       const plain = give(run(value))
-      if (wraps.length === 0 && globals.length === 0) return plain
       const call: Call = { kind: "event", name: event.eventName, handler, value }
       let effect = attempting(plain)
       for (let i = wraps.length - 1; i >= 0; i--) effect = wraps[i]!(effect, call)
       for (let i = globals.length - 1; i >= 0; i--) effect = globals[i]!(effect, call)
-      return effect
+      return received === undefined ? effect : Effect.provideService(effect, Received, received)
     })
 }
+
+const inContext = (
+  effect: Effect.Effect<unknown, unknown>,
+  fiber: Fiber.RuntimeFiber<unknown, unknown>,
+  context: Context.Context<never>
+): Effect.Effect<unknown, unknown> =>
+  context === fiber.currentContext ? effect : Effect.locally(effect, FiberRef.currentContext, context)
 
 /** How one handler fared, and what it emitted in turn. */
 export interface Handled {

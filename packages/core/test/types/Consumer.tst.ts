@@ -7,27 +7,27 @@ const group = "projections"
 
 describe("a consumer requires", () => {
   it("a broker and the subscribers of its events", () => {
-    expect(Consumer.layer({ group, events: [RoomClosed, RoomState] })).type.toBe<
+    expect(Consumer.layer({ subscription: { group }, events: [RoomClosed, RoomState] })).type.toBe<
       Layer.Layer<
         never,
         Broker.BrokerError,
         Broker.Broker | Subscribers.Subscribers<RoomClosed> | Subscribers.Subscribers<RoomState>
       >
     >()
-    expect(Consumer.layer({ group, events: [RoomClosed], inbox: false })).type.toBe<
+    expect(Consumer.layer({ subscription: { group }, events: [RoomClosed], inbox: false })).type.toBe<
       Layer.Layer<never, Broker.BrokerError, Broker.Broker | Subscribers.Subscribers<RoomClosed>>
     >()
   })
 
   it("with the inbox, its storage and a transactor as well", () => {
-    expect(Consumer.layer({ group, events: [RoomClosed], inbox: true })).type.toBe<
+    expect(Consumer.layer({ subscription: { group }, events: [RoomClosed], inbox: true })).type.toBe<
       Layer.Layer<
         never,
         Broker.BrokerError,
         Broker.Broker | Subscribers.Subscribers<RoomClosed> | Transactor.Transactor | Inbox.InboxStorage
       >
     >()
-    expect(Consumer.layer({ group, events: [RoomClosed], inbox: {} as boolean })).type.toBe<
+    expect(Consumer.layer({ subscription: { group }, events: [RoomClosed], inbox: {} as boolean })).type.toBe<
       Layer.Layer<
         never,
         Broker.BrokerError,
@@ -37,7 +37,7 @@ describe("a consumer requires", () => {
   })
 
   it("and a program that forgets the subscribers does not compile, by the event's name", () => {
-    const layer = Consumer.layer({ group, events: [RoomClosed, RoomState] }).pipe(
+    const layer = Consumer.layer({ subscription: { group }, events: [RoomClosed, RoomState] }).pipe(
       Layer.provide(Subscribers.none(RoomState)),
       Layer.provide({} as Layer.Layer<Broker.Broker>)
     )
@@ -47,7 +47,7 @@ describe("a consumer requires", () => {
 
   it("and it consumes no domain event (C7)", () => {
     // @ts-expect-error Type 'typeof UserJoined' is not assignable to type 'ClassOf<Integration>'
-    Consumer.layer({ group, events: [RoomClosed, UserJoined] })
+    Consumer.layer({ subscription: { group }, events: [RoomClosed, UserJoined] })
   })
 })
 

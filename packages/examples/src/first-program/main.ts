@@ -48,7 +48,7 @@ const JoinRoomHandler = Handler.layer(
 )
 
 // Another service, or a part of this one, hears of it: once per event, in order.
-const Greeter = Consumer.layer({ group: "greeter", events: [UserJoined], inbox: true }).pipe(
+const Greeter = Consumer.layer({ subscription: { group: "greeter" }, events: [UserJoined], inbox: true }).pipe(
   Layer.provide(Subscribers.layer(UserJoined, {
     greet: ({ roomId, userId }) => Console.log(`${userId} has joined ${roomId}`)
   }))

@@ -33,7 +33,7 @@ const Handlers = Subscribers.layer(
 // #region consumer
 /** Keeps a copy of the rooms' state: each event once, by the inbox. */
 export const Projection = Consumer.layer({
-  group: "room-views",
+  subscription: { group: "room-views" },
   events: [RoomChanged],
   inbox: true
 }).pipe(Layer.provide(Handlers))
@@ -55,6 +55,6 @@ const Auditors = Effect.gen(function*() {
 })
 
 /** Notes every message that arrives, however often: without the inbox, on purpose. */
-export const Audit = Consumer.layer({ group: "audit", events: [RoomChanged, RoomClosed] }).pipe(
+export const Audit = Consumer.layer({ subscription: { group: "audit" }, events: [RoomChanged, RoomClosed] }).pipe(
   Layer.provide(Layer.mergeAll(Subscribers.layer(RoomChanged, Auditors), Subscribers.layer(RoomClosed, Auditors)))
 )

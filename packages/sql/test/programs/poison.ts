@@ -28,7 +28,12 @@ const Handlers = Subscribers.layer(
   }))
 )
 
-const Main = Consumer.layer({ group: "g", events: [Noted], inbox: true, concurrency: Number(concurrency) }).pipe(
+const Main = Consumer.layer({
+  subscription: { group: "g" },
+  events: [Noted],
+  inbox: true,
+  concurrency: Number(concurrency)
+}).pipe(
   Layer.provide(Handlers),
   Layer.provide(SqlStorage.layer({ migrate: true })),
   Layer.provideMerge(Broker.layerMemory()),

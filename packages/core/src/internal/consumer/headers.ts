@@ -1,0 +1,9 @@
+export const deadLetterHeaders = {
+  reason: "dead-letter-reason",
+  attempts: "dead-letter-attempts",
+  group: "dead-letter-group",
+  topic: "dead-letter-topic",
+  time: "dead-letter-time"
+} as const
+
+export const redrivenFor = "redriven-for"
