@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { IHeaders, Message } from "kafkajs"
-import { Kafka, PartitionAssigners } from "kafkajs"
+import kafkajs from "kafkajs"
 import { kafkaConfig, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
 
@@ -119,7 +119,7 @@ export interface Record {
 
 export const make = (settings: Settings): Client => {
   const sockets = Sockets.make(settings.redirect)
-  const cluster = clusterOf(new Kafka(kafkaConfig(settings, sockets.factory)))
+  const cluster = clusterOf(new kafkajs.Kafka(kafkaConfig(settings, sockets.factory)))
   const nodes = new Map<number, Node>()
   const addresses = new Map<number, Sockets.Address>()
   let seed: Node | undefined
@@ -391,14 +391,14 @@ const attempt = <A>(request: () => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.tryPromise({ try: request, catch: (error) => error })
 
 /** kafkajs gives its cluster away to those who assign partitions, and to nobody else. */
-const clusterOf = (kafka: Kafka): Cluster => {
+const clusterOf = (kafka: kafkajs.Kafka): Cluster => {
   let cluster: unknown
   kafka.consumer({
     groupId: "none",
     allowAutoTopicCreation: false,
     partitionAssigners: [(config) => {
       cluster = config.cluster
-      return PartitionAssigners.roundRobin(config)
+      return kafkajs.PartitionAssigners.roundRobin(config)
     }]
   })
   return cluster as Cluster

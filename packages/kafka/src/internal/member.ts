@@ -9,7 +9,7 @@ import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Consumer, EachBatchPayload, OffsetsByTopicPartition, PartitionAssigner } from "kafkajs"
-import { Kafka, PartitionAssigners } from "kafkajs"
+import kafkajs from "kafkajs"
 import * as Metrics from "../Metrics.ts"
 import { detailsOf, isConfiguration } from "./classification.ts"
 import * as Holding from "./holding.ts"
@@ -157,13 +157,13 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
         isMember = false
         return run(drain).then(() => find(group))
       }
-      return PartitionAssigners.roundRobin(config)
+      return kafkajs.PartitionAssigners.roundRobin(config)
     }
 
     /** One of kafkajs's consumers, until it gives up, which is what it fails with. */
     const consuming = Effect.gen(function*() {
       const sockets = Sockets.make(settings.redirect)
-      const kafka = new Kafka(kafkaConfig(settings, sockets.factory))
+      const kafka = new kafkajs.Kafka(kafkaConfig(settings, sockets.factory))
       const crashed = yield* Deferred.make<never, unknown>()
       const current = kafka.consumer({
         groupId: options.group,

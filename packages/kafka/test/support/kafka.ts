@@ -1,6 +1,7 @@
 import { KafkaBroker } from "@effect-cqrs/kafka"
 import { Effect } from "effect"
-import { Admin, Kafka, logLevel } from "kafkajs"
+import type { Admin } from "kafkajs"
+import { Kafka, logLevel } from "kafkajs"
 
 export const endpoint = {
   variable: "EFFECT_CQRS_KAFKA_BROKERS",
