@@ -346,8 +346,10 @@ export const config: Config.Config<Pick<Options, "brokers" | "clientId" | "produ
 export const layerConfig = (
   options: Omit<Options, "brokers"> = {}
 ): Layer.Layer<Broker, BrokerError | ConfigError.ConfigError> =>
-  Layer.unwrapEffect(Effect.map(config, (configured) =>
-    layer({ ...options, ...configured, producer: { ...options.producer, ...configured.producer } })))
+  Layer.unwrapEffect(
+    Effect.map(config, (configured) =>
+      layer({ ...options, ...configured, producer: { ...options.producer, ...configured.producer } }))
+  )
 
 // -------------------------------------------------------------------------------------
 // internal

@@ -15,8 +15,7 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
     BrokerSuite.suite(name, {
       describe,
       it,
-      layer: () =>
-        KafkaBroker.layer({ brokers: brokers.split(","), producer, consumer: { ...hasty, ...consumer } }),
+      layer: () => KafkaBroker.layer({ brokers: brokers.split(","), producer, consumer: { ...hasty, ...consumer } }),
       topic: (name) => topic(brokers, name, { partitions }),
       ordered: true,
       countsRedeliveries: Suite.unsupported("Kafka does not count them"),
@@ -24,7 +23,8 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
       restart: Suite.unsupported("others use this server"),
       largestPayload: 1024 * 1024,
       quiet: "300 millis",
-      patience: "15 seconds"
+      patience: "15 seconds",
+      timeout: 20_000
     })
 
   suite("kafka", {}, {}, 3)

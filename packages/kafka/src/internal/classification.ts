@@ -114,7 +114,10 @@ export const protocolErrors: ReadonlyMap<number, Row> = new Map([
   [84, row("ELECTION_NOT_NEEDED", "broker")],
   [85, row("NO_REASSIGNMENT_IN_PROGRESS", "broker")],
   [86, row("GROUP_SUBSCRIBED_TO_TOPIC", "broker")],
-  [87, row("INVALID_RECORD", "rejected", "the broker found it malformed: in a compacted topic each message needs a key")],
+  [
+    87,
+    row("INVALID_RECORD", "rejected", "the broker found it malformed: in a compacted topic each message needs a key")
+  ],
   [88, row("UNSTABLE_OFFSET_COMMIT", "broker")]
 ])
 

@@ -194,31 +194,35 @@ export const make = (settings: Settings): Client => {
       ))
 
   const metadata: Client["metadata"] = (topics) =>
-    Effect.flatMap(anyNode, ({ candid }) =>
-      Effect.tap(attempt(() => candid.metadata(topics)), ({ brokers }) =>
-        Effect.sync(() => {
-          for (const { host, nodeId, port } of brokers) {
-            const known = addresses.get(nodeId)
-            addresses.set(nodeId, { host, port })
-            if (known !== undefined && (known.host !== host || known.port !== port)) nodes.delete(nodeId)
-          }
-        })))
+    Effect.flatMap(
+      anyNode,
+      ({ candid }) =>
+        Effect.tap(attempt(() => candid.metadata(topics)), ({ brokers }) =>
+          Effect.sync(() => {
+            for (const { host, nodeId, port } of brokers) {
+              const known = addresses.get(nodeId)
+              addresses.set(nodeId, { host, port })
+              if (known !== undefined && (known.host !== host || known.port !== port)) nodes.delete(nodeId)
+            }
+          }))
+    )
 
   return {
     metadata,
     producerId: Effect.flatMap(anyNode, ({ broker }) => attempt(() => broker.initProducerId({}))),
     produce: (nodeId, request) =>
-      Effect.flatMap(nodeOf(nodeId), ({ candid }) =>
-        Effect.map(attempt(() => candid.produce({ ...request, acks: -1 })), ({ topics }) =>
-          topics.flatMap(({ partitions, topicName }) =>
-            partitions.map(({ errorCode, partition }) => ({ topic: topicName, partition, errorCode }))
-          ))),
+      Effect.flatMap(
+        nodeOf(nodeId),
+        ({ candid }) =>
+          Effect.map(attempt(() => candid.produce({ ...request, acks: -1 })), ({ topics }) =>
+            topics.flatMap(({ partitions, topicName }) =>
+              partitions.map(({ errorCode, partition }) => ({ topic: topicName, partition, errorCode }))
+            ))
+      ),
     configs: (topics) =>
       Effect.flatMap(anyNode, ({ candid }) =>
         Effect.map(
-          attempt(() =>
-            candid.describeConfigs({ resources: topics.map((name) => ({ type: topicResource, name })) })
-          ),
+          attempt(() => candid.describeConfigs({ resources: topics.map((name) => ({ type: topicResource, name })) })),
           ({ resources }) =>
             resources.filter(({ errorCode }) => errorCode === 0).map(({ configEntries, resourceName }) => ({
               topic: resourceName,
@@ -226,15 +230,18 @@ export const make = (settings: Settings): Client => {
             }))
         )),
     createTopics: (topics, timeout) =>
-      Effect.flatMap(anyNode, ({ candid }) =>
-        Effect.flatMap(attempt(() => candid.metadata([])), ({ controllerId }) =>
-          Effect.flatMap(nodeOf(controllerId), (node) =>
-            Effect.map(
-              attempt(() =>
-                node.candid.createTopics({ topics, timeout })
-              ),
-              ({ topicErrors }) => topicErrors
-            )))),
+      Effect.flatMap(
+        anyNode,
+        ({ candid }) =>
+          Effect.flatMap(attempt(() => candid.metadata([])), ({ controllerId }) =>
+            Effect.flatMap(nodeOf(controllerId), (node) =>
+              Effect.map(
+                attempt(() =>
+                  node.candid.createTopics({ topics, timeout })
+                ),
+                ({ topicErrors }) => topicErrors
+              )))
+      ),
     offsets: (nodeId, topic, partitions, which) =>
       Effect.flatMap(nodeOf(nodeId), ({ candid }) =>
         Effect.map(
@@ -265,8 +272,11 @@ export const make = (settings: Settings): Client => {
           ({ responses }) => fetchedOf(responses[0]?.partitions[0], offset)
         )),
     group: (group) =>
-      Effect.flatMap(coordinator(group), ({ candid }) =>
-        Effect.map(attempt(() => candid.describeGroups({ groupIds: [group] })), ({ groups }) => groups[0]!)),
+      Effect.flatMap(
+        coordinator(group),
+        ({ candid }) =>
+          Effect.map(attempt(() => candid.describeGroups({ groupIds: [group] })), ({ groups }) => groups[0]!)
+      ),
     committed: (group, topic, partitions) =>
       Effect.flatMap(coordinator(group), ({ candid }) =>
         Effect.map(
@@ -413,7 +423,10 @@ const candidly = (broker: Broker): Broker => {
         send: (exchange: Parameters<ConnectionPool["send"]>[0]) =>
           connectionPool.send({
             ...exchange,
-            response: { ...exchange.response, parse: (data: unknown) => Promise.resolve(data) } as typeof exchange.response
+            response: {
+              ...exchange.response,
+              parse: (data: unknown) => Promise.resolve(data)
+            } as typeof exchange.response
           }),
         destroy: () => connectionPool.destroy()
       }

@@ -1,9 +1,9 @@
 import type { BrokerError, Source } from "@effect-cqrs/core/Broker"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Clock from "effect/Clock"
-import * as Fiber from "effect/Fiber"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import * as MetricLabel from "effect/MetricLabel"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
@@ -48,8 +48,8 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
     const { handout } = holding
     let isClosing = false
     let isMember = false
-    /** Resolves when there is room again. */
-    let room: (() => void) | undefined
+    /** Batches that wait for room. */
+    const waiting = new Set<() => void>()
     let commitOffsets: EachBatchPayload["commitOffsetsIfNecessary"] | undefined
     let consumer: Consumer | undefined
     const silence = 2 * (options.sessionTimeout + options.rebalanceTimeout)
@@ -77,7 +77,9 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
             }),
           onFailure: ({ error }) => {
             for (const { part } of due) dirty.add(part)
-            return Effect.logDebug(`Kafka did not take offsets of the group ${options.group}: ${detailsOf(error).message}`)
+            return Effect.logDebug(
+              `Kafka did not take offsets of the group ${options.group}: ${detailsOf(error).message}`
+            )
           }
         })
       )
@@ -113,22 +115,20 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
     const onProgress = (part: Holding.Part): void => {
       dirty.add(part)
       if (holding.buffered() > lowMark) return
-      room?.()
+      for (const wake of waiting) wake()
+      waiting.clear()
       if (part.isPaused && part.buffer.length === 0) setPaused(part, false)
     }
 
-    /** Resolves when most of what was fetched has been offered, or it takes long: then somebody holds on to messages. */
-    const untilRoom = (): Promise<void> =>
-      new Promise((resolve) => {
-        const timer = setTimeout(resolve, patience)
-        const before = room
-        room = () => {
-          room = undefined
-          clearTimeout(timer)
-          before?.()
-          resolve()
-        }
-      })
+    /** Until most of what was fetched has been offered, or it takes long: then somebody holds on to messages. */
+    const untilRoom = Effect.timeoutOption(
+      Effect.async<void>((resume) => {
+        const wake = () => resume(Effect.void)
+        waiting.add(wake)
+        return Effect.sync(() => waiting.delete(wake))
+      }),
+      patience
+    )
 
     const eachBatch = (payload: EachBatchPayload): Promise<void> => {
       commitOffsets = payload.commitOffsetsIfNecessary
@@ -142,7 +142,7 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
         records: batch.messages
       })
       if (part === undefined || holding.buffered() <= lowMark) return Promise.resolve()
-      return untilRoom().then(() => {
+      return run(untilRoom).then(() => {
         // others of its node go on
         if (part.buffer.length > 0 && holding.isCurrent(part)) setPaused(part, true)
       })
@@ -199,14 +199,16 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
       commitOffsets = undefined
       for (const part of holding.parts()) part.isPaused = false
       const leave = Effect.gen(function*() {
-        yield* Effect.timeoutOption(commit, leavingTimeout)
+        yield* atMost(leavingTimeout, commit)
         // one that is still joining would be a member that answers nobody
-        yield* Effect.sync(() => isMember).pipe(
-          Effect.repeat({ until: (is) => is, schedule: Schedule.spaced(10) }),
-          Effect.raceFirst(Effect.exit(Deferred.await(crashed))),
-          Effect.timeoutOption(leavingTimeout)
+        yield* atMost(
+          leavingTimeout,
+          Effect.raceFirst(
+            Effect.repeat(Effect.sync(() => isMember), { until: (is) => is, schedule: Schedule.spaced(10) }),
+            Effect.exit(Deferred.await(crashed))
+          )
         )
-        yield* Effect.timeoutOption(Effect.ignore(Effect.tryPromise(() => current.disconnect())), leavingTimeout)
+        yield* atMost(leavingTimeout, Effect.tryPromise(() => current.disconnect()))
         sockets.cut()
       })
       yield* Effect.addFinalizer(() => isClosing ? leave : Effect.sync(() => sockets.cut()))
@@ -265,6 +267,10 @@ const patience = 100
 const leavingTimeout = 5000
 
 const restartDelay = 500
+
+/** In a finalizer, where nothing is interrupted that does not say that it can be. */
+const atMost = (duration: number, effect: Effect.Effect<unknown, unknown>): Effect.Effect<void> =>
+  Effect.ignore(Effect.timeoutOption(Effect.interruptible(effect), duration))
 
 const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.tryPromise({ try: run, catch: (error) => error })

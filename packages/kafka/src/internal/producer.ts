@@ -236,7 +236,10 @@ export const make = (
         }
         const leader = found.right.leaders[part.partition] ?? -1
         if (leader < 0) {
-          part.again = { verdict: "part", reason: `Partition ${part.partition} of the topic ${part.topic} has no leader` }
+          part.again = {
+            verdict: "part",
+            reason: `Partition ${part.partition} of the topic ${part.topic} has no leader`
+          }
           continue
         }
         const known = byLeader.get(leader)
@@ -292,28 +295,30 @@ export const make = (
     const finish = (scope: Scope, reason: string): ReadonlyArray<Outcome> =>
       outcomes.map((outcome) => outcome ?? retriable(scope, reason))
 
-    return Effect.flatMap(catalog.find(names), (topics) =>
-      Effect.suspend(() => rounds(partsOf(topics), topics, waitsBeforeAgain))).pipe(
-        Effect.match({
-          onSuccess: () => finish("broker", "It was not answered"),
-          onFailure: (error) => finish("broker", ofError(error).reason)
-        }),
-        Effect.timeoutTo({
-          duration: settings.deadline,
-          onSuccess: (done): Effect.Effect<ReadonlyArray<Outcome>> => Effect.succeed(done),
-          onTimeout: () =>
-            Effect.suspend(() => {
-              for (const session of waiting.values()) sessions.giveUp(session)
-              const reason = `Kafka did not answer within ${settings.deadline} ms`
-              catalog.forget(names)
-              return Effect.as(
-                Effect.forEach(waiting.keys(), client.drop, { discard: true }),
-                finish("broker", reason)
-              )
-            })
-        }),
-        Effect.flatten
-      )
+    return Effect.flatMap(
+      catalog.find(names),
+      (topics) => Effect.suspend(() => rounds(partsOf(topics), topics, waitsBeforeAgain))
+    ).pipe(
+      Effect.match({
+        onSuccess: () => finish("broker", "It was not answered"),
+        onFailure: (error) => finish("broker", ofError(error).reason)
+      }),
+      Effect.timeoutTo({
+        duration: settings.deadline,
+        onSuccess: (done): Effect.Effect<ReadonlyArray<Outcome>> => Effect.succeed(done),
+        onTimeout: () =>
+          Effect.suspend(() => {
+            for (const session of waiting.values()) sessions.giveUp(session)
+            const reason = `Kafka did not answer within ${settings.deadline} ms`
+            catalog.forget(names)
+            return Effect.as(
+              Effect.forEach(waiting.keys(), client.drop, { discard: true }),
+              finish("broker", reason)
+            )
+          })
+      }),
+      Effect.flatten
+    )
   }
 
   return {

@@ -45,14 +45,17 @@ export const sift = <E, R>(
       yield* through(sifting, queue.topic, range, range.end, (record) =>
         Effect.map(decide(sifting.deliver(queue.topic, range.partition, record)), (what) => {
           const offset = Number(record.offset)
-          if (what === "kept") kept.add(offset)
-          else {
+          if (what === "kept") {
+            kept.add(offset)
+          } else {
             last = offset
             settled += 1
           }
         })).pipe(
           // what is settled so far is settled, whatever comes
-          Effect.onError(() => Effect.ignore(finish(sifting, queue, range, kept, last)))
+          Effect.onError(() =>
+            Effect.ignore(finish(sifting, queue, range, kept, last))
+          )
         )
       yield* Effect.uninterruptible(finish(sifting, queue, range, kept, last))
     }

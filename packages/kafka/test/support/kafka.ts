@@ -1,4 +1,4 @@
-import { KafkaBroker } from "@effect-cqrs/kafka"
+import type { KafkaBroker } from "@effect-cqrs/kafka"
 import { Effect } from "effect"
 import type { Admin } from "kafkajs"
 import { Kafka, logLevel } from "kafkajs"
