@@ -164,7 +164,10 @@ export const clientErrors: ReadonlyMap<string, Verdict> = new Map([
   ["KafkaJSCreateTopicError", "destination"],
   ["KafkaJSAlterPartitionReassignmentsError", "destination"],
   ["KafkaJSAggregateError", "broker"],
-  ["KafkaJSNoBrokerAvailableError", "broker"]
+  ["KafkaJSNoBrokerAvailableError", "broker"],
+  ["KafkaJSInvalidVarIntError", "broker"],
+  ["KafkaJSInvalidLongError", "broker"],
+  ["KafkaJSFetcherRebalanceError", "broker"]
 ])
 
 /** What was thrown in place of an answer. */
