@@ -6,6 +6,7 @@ import * as docker from "./services/docker.mjs"
 import * as kafka from "./services/kafka.mjs"
 import { say } from "./services/shell.mjs"
 import { exclusively, forget, remember, started } from "./services/state.mjs"
+import * as tools from "./services/tools.mjs"
 
 const kafkaDefault = "3.9.2"
 
@@ -15,7 +16,10 @@ Commands
   status   each server's version and address and how it was found, or why it is missing (--json)
   up       find each server or start it; what already answers is used as it is (--json)
   down     stop what \`up\` started, and nothing else (--clean: and remove Kafka's data)
-  env      \`export\` lines with the endpoints of the servers that answer (--json: an object)
+  env      \`export\` lines with the endpoints of the servers that answer, and with where the tools are (--json: an
+           object)
+  tools    where the programs are with which tests read and write on a broker: kcat, amqp-tools, Kafka's console tools;
+           --install brings those that are missing, as it brings servers
 
 Names: mariadb, postgres, rabbitmq, kafka (by default all four), and mysql, which is used only where its variable is set.
 
@@ -212,7 +216,11 @@ const main = async () => {
       return 0
     }
     case "env": {
-      const found = endpoints(await lookAtAll())
+      const there = tools.locate(options.kafkaVersion ?? kafkaDefault).filter(({ where }) => where !== undefined)
+      const found = {
+        ...endpoints(await lookAtAll()),
+        ...Object.fromEntries(there.map(({ variable, where }) => [variable, where]))
+      }
       const lines = Object.entries(found).map(([variable, url]) => `export ${variable}=${quoted(url)}`)
       if (options.json) print(JSON.stringify(found))
       else if (lines.length > 0) print(lines.join("\n"))
@@ -222,6 +230,15 @@ const main = async () => {
       const results = await exclusively(() => up(names, options))
       print(options.json ? JSON.stringify(report(results), undefined, 2) : table(results))
       return results.every(({ found, name }) => found || services[name].port === undefined) ? 0 : 1
+    }
+    case "tools": {
+      const version = options.kafkaVersion ?? kafkaDefault
+      const failures = options.install ? await exclusively(() => tools.install(version)) : []
+      const found = tools.locate(version)
+      if (options.json) print(JSON.stringify(found.map(({ name, where }) => ({ name, found: where !== undefined }))))
+      else print(found.map(({ title, where }) => `${title.padEnd(22)} ${where ?? "missing"}`).join("\n"))
+      for (const failure of failures) say(failure)
+      return failures.length === 0 ? 0 : 1
     }
     case "down": {
       const failures = await exclusively(() => down(names, options))

@@ -31,42 +31,54 @@ export const whyNot = (version) => {
 
 const jars = (version) => path.join(cache, "kafka", version, "jars")
 
-const dependency = (group, artifact, version) =>
-  `<dependency>
-      <groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version>
-    </dependency>`
+/** What runs the classes of a folder of {@link fetchJars}. */
+export const javaOf = (folder) => [binary("java"), "-cp", path.join(folder, "*")]
 
 // slf4j-simple writes warnings to standard error, which is the node's log file; both lines of Kafka use slf4j 1.7.
-const pom = (version) =>
+const pom = (artifact, version) =>
   `<project>
   <modelVersion>4.0.0</modelVersion>
-  <groupId>effect-cqrs</groupId><artifactId>kafka-node</artifactId><version>1</version>
+  <groupId>effect-cqrs</groupId><artifactId>jars</artifactId><version>1</version>
   <dependencies>
-    ${dependency("org.apache.kafka", "kafka_2.13", version)}
+    ${dependency("org.apache.kafka", artifact, version)}
     ${dependency("org.slf4j", "slf4j-simple", "1.7.36")}
   </dependencies>
 </project>
 `
 
-const fetch = async (version) => {
-  const folder = path.dirname(jars(version))
-  const partial = path.join(folder, "jars.part")
+const dependency = (group, artifact, version) =>
+  `<dependency>
+      <groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version>
+    </dependency>`
+
+/**
+ * Fetches an artifact of Kafka's with all it needs into a folder of jars, unless it is there.
+ *
+ * @param {string} artifact
+ * @param {string} version
+ * @param {string} target the folder
+ */
+export const fetchJars = async (artifact, version, target) => {
+  if (fs.existsSync(target)) return
+  const folder = path.dirname(target)
+  const partial = `${target}.part`
+  const file = `${target}.pom.xml`
   const count = () => fs.existsSync(partial) ? `, ${fs.readdirSync(partial).length} files` : ""
   fs.rmSync(partial, { recursive: true, force: true })
   fs.mkdirSync(folder, { recursive: true })
-  fs.writeFileSync(path.join(folder, "pom.xml"), pom(version))
+  fs.writeFileSync(file, pom(artifact, version))
   // Without --update-snapshots Maven remembers for a day that something could not be fetched.
-  await run(`Fetching Apache Kafka ${version} with Maven`, [
+  await run(`Fetching ${artifact} ${version} of Apache Kafka with Maven`, [
     "mvn",
     "--batch-mode",
     "--update-snapshots",
     "--file",
-    folder,
+    file,
     "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies",
     "-DincludeScope=runtime",
     `-DoutputDirectory=${partial}`
-  ], { log: path.join(folder, "fetch.log"), progress: count })
-  fs.renameSync(partial, jars(version))
+  ], { log: `${target}.fetch.log`, progress: count })
+  fs.renameSync(partial, target)
 }
 
 const properties = ({ controller, data, port }) =>
@@ -107,7 +119,7 @@ export const up = async (version, port) => {
   if (!await isFree(controller)) {
     throw new Error(`port ${controller} is taken: set EFFECT_CQRS_KAFKA_CONTROLLER_PORT to a free one`)
   }
-  if (!fs.existsSync(jars(version))) await fetch(version)
+  await fetchJars("kafka_2.13", version, jars(version))
 
   const home = path.join(cache, "kafka", version, `node-${port}`)
   const data = path.join(home, "data")
@@ -116,12 +128,10 @@ export const up = async (version, port) => {
   fs.mkdirSync(home, { recursive: true })
   fs.writeFileSync(config, properties({ controller, data, port }))
   const java = [
-    binary("java"),
+    ...javaOf(jars(version)),
     "-Xmx512m",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-Dorg.slf4j.simpleLogger.showDateTime=true",
-    "-cp",
-    path.join(jars(version), "*")
+    "-Dorg.slf4j.simpleLogger.showDateTime=true"
   ]
   if (!fs.existsSync(path.join(data, "meta.properties"))) {
     // 16 bytes in base64url, as Uuid.fromString reads them; a leading dash would look like an option.

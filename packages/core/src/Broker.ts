@@ -6,7 +6,7 @@
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -190,3 +190,54 @@ export class Broker extends Context.Tag("@effect-cqrs/core/Broker")<Broker, {
  */
 export const layerMemory = (options?: MemoryOptions | undefined): Layer.Layer<Broker> =>
   Layer.effect(Broker, makeMemory(options))
+
+/**
+ * The broker with a text put before the name of each topic and group, and taken off what is received: programs, or runs of
+ * one, that share a broker and shall not meet. The adapter's topology is beneath it, and names topics in full.
+ *
+ * @example
+ * ```ts
+ * import { Broker } from "@effect-cqrs/core"
+ * import { Layer } from "effect"
+ *
+ * export const Staging = Broker.layerPrefix("staging.").pipe(Layer.provide(Broker.layerMemory()))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerPrefix = (prefix: string): Layer.Layer<Broker, never, Broker> =>
+  Layer.effect(
+    Broker,
+    Effect.map(Broker, (broker) => {
+      const full = (name: string): string => prefix + name
+      const own = (delivery: Delivery): Delivery => ({
+        ...delivery,
+        message: {
+          ...delivery.message,
+          topic: delivery.message.topic.startsWith(prefix)
+            ? delivery.message.topic.slice(prefix.length)
+            : delivery.message.topic
+        },
+        forward: (to) => delivery.forward({ ...to, topic: full(to.topic) })
+      })
+      return Broker.of({
+        publish: (batch) => broker.publish(batch.map((message) => ({ ...message, topic: full(message.topic) }))),
+        consume: (subscription) =>
+          Effect.map(
+            broker.consume({
+              ...subscription,
+              group: full(subscription.group),
+              topics: subscription.topics.map(full),
+              publishesTo: subscription.publishesTo?.map(full)
+            }),
+            ({ take, takeMany }) => ({
+              take: Effect.map(take, own),
+              takeMany: (limit) => Effect.map(takeMany(limit), (deliveries) => deliveries.map(own))
+            })
+          ),
+        sift: ({ group, topic }, decide) =>
+          broker.sift({ group: full(group), topic: full(topic) }, (delivery) => decide(own(delivery)))
+      })
+    })
+  )

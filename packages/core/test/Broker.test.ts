@@ -1,6 +1,6 @@
 import { Broker } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, FastCheck as fc, Fiber, Scope } from "effect"
+import { Context, Effect, Exit, FastCheck as fc, Fiber, Layer, Scope } from "effect"
 import { message, settled } from "./fixtures.ts"
 
 const publish = (...batch: Parameters<typeof message>) =>
@@ -261,4 +261,37 @@ describe("Broker over memory", () => {
     },
     { fastCheck: { numRuns: 50 } }
   )
+})
+
+describe("Broker with a prefix", () => {
+  const withPrefix = (prefix: string) =>
+    Effect.map(Layer.build(Broker.layerPrefix(prefix)), (context) => Context.get(context, Broker.Broker))
+
+  it.scoped("keeps topics and groups apart, and shows neither its messages nor their dead letters the prefix", () =>
+    Effect.gen(function*() {
+      const blue = yield* withPrefix("blue.")
+      const red = yield* withPrefix("red.")
+      const subscription = { topics: ["rooms", "letters"], group: "group", publishesTo: ["letters"] }
+      const source = yield* blue.consume(subscription)
+      const other = yield* red.consume(subscription)
+      yield* blue.publish([message({ id: "1" }), message({ id: "2" })])
+      const forwarded = yield* Effect.scoped(Effect.flatMap(source.take, ({ forward, message }) => {
+        assert.strictEqual(message.topic, "rooms")
+        return forward({ topic: "letters", headers: { reason: "no" } })
+      }))
+      assert.deepStrictEqual(forwarded, Broker.Outcome.Delivered())
+      const rest = yield* Effect.scoped(source.takeMany(10))
+      assert.deepStrictEqual(
+        rest.map(({ message: { headers, id, topic } }) => [id, topic, headers]),
+        [["1", "letters", { reason: "no" }], ["2", "rooms", {}]]
+      )
+      assert.deepStrictEqual(yield* takeAll(other), [])
+      yield* blue.publish([message({ id: "3", topic: "waiting" })])
+      const settledOnes = yield* blue.sift({ topic: "waiting", group: "tool" }, (delivery) =>
+        Effect.sync(() => {
+          assert.strictEqual(delivery.message.topic, "waiting")
+          return "settled" as const
+        }))
+      assert.strictEqual(settledOnes, 1)
+    }).pipe(Effect.provide(Broker.layerMemory())))
 })

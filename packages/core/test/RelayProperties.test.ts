@@ -83,7 +83,7 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
     arbitrary: record({
       _tag: tagged("health"),
       key,
-      health: constantFrom<Array<Health>>("well", "rejected", "lone", "culprit")
+      health: constantFrom<Array<Health>>("well", "rejected", "lone", "culprit", "part")
     })
   },
   { weight: 2, arbitrary: record({ _tag: constantFrom("redrive" as const, "discard" as const), nth: nat(5) }) }

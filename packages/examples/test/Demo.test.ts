@@ -27,5 +27,8 @@ describe("the demo", () => {
       assert.isTrue(isSound(report))
       const onTheWay = new Set(seen.filter((done) => done > 0 && done < total))
       assert.isAbove(onTheWay.size, 10)
-    }).pipe(Effect.scoped, Effect.provide(Program(":memory:"))))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Program({ run: "test", database: "sqlite", broker: "memory", file: ":memory:" }))
+    ))
 })

@@ -25,7 +25,7 @@ describe("the demo says in one sentence on standard error, and exits with 1, if"
     const [why, args, said] of [
       ["its input is a directory", ["--input", "/"], "/ is a directory: give --input a file"],
       ["its input is not there", ["--input", "/nowhere.ndjson"], "There is no file /nowhere.ndjson"],
-      ["its database cannot be opened", ["--commands", "1", "--database", "/nowhere/x.db"], "/nowhere/x.db"]
+      ["its database cannot be opened", ["--commands", "1", "--file", "/nowhere/x.db"], "/nowhere/x.db"]
     ] as const
   ) {
     it.live(why, () =>

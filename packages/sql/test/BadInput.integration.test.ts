@@ -1,12 +1,12 @@
 import { Event, Outbox, OutboxStorage, Serialization, Transaction } from "@effect-cqrs/core"
 import { Migrations, SqlStorage } from "@effect-cqrs/sql"
+import { Proxy } from "@effect-cqrs/testing"
 import { SqlClient } from "@effect/sql"
 import { MysqlClient } from "@effect/sql-mysql2"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, Layer, Redacted, Schema } from "effect"
 import { inspect } from "node:util"
-import { proxy } from "./proxy.ts"
 import { onEachServer, postgres } from "./servers.ts"
 import { startChecks } from "./startChecks.ts"
 
@@ -51,7 +51,7 @@ onEachServer((server, url) => {
   /** A client whose connections can be cut. */
   const cuttable = Effect.gen(function*() {
     const at = new URL(Redacted.value(url))
-    const way = yield* proxy({ host: at.hostname, port: Number(at.port || (isPostgres ? 5432 : 3306)) })
+    const way = yield* Proxy.make({ host: at.hostname, port: Number(at.port || (isPostgres ? 5432 : 3306)) })
     const name = yield* database
     const client = layerClient((at) => {
       at.hostname = "127.0.0.1"
@@ -67,7 +67,7 @@ onEachServer((server, url) => {
         const { client, way } = yield* cuttable
         yield* build({ migrate: true })
         yield* Effect.gen(function*() {
-          yield* way.close
+          yield* way.cut
           const [took, errors] = yield* Effect.timed(
             Effect.all([refusal(), refusal({ migrate: true }), Effect.flip(Migrations.run())])
           )
@@ -77,7 +77,7 @@ onEachServer((server, url) => {
             assert.strictEqual(error.message, "The database did not answer")
           }
           assert.isBelow(Duration.toMillis(took), 5000)
-          yield* way.open
+          yield* way.restore
           yield* build()
         }).pipe(Effect.provide(client))
       }).pipe(Effect.provide(server.layerNew(url))))
@@ -88,7 +88,7 @@ onEachServer((server, url) => {
         yield* Effect.gen(function*() {
           const storage = yield* OutboxStorage.OutboxStorage
           yield* note("before")
-          yield* way.close
+          yield* way.cut
           for (let attempt = 0; attempt < 3; attempt++) {
             const [took, [writing, counting]] = yield* Effect.timed(
               Effect.all([Effect.flip(note("meanwhile")), Effect.flip(storage.statistics)])
@@ -98,7 +98,7 @@ onEachServer((server, url) => {
             assert.strictEqual(counting.reason, "Unavailable")
             assert.isBelow(Duration.toMillis(took), 5000)
           }
-          yield* way.open
+          yield* way.restore
           yield* note("after")
           assert.strictEqual(yield* pending, 2)
         }).pipe(Effect.provide(Layer.provide(SqlStorage.layer({ migrate: true }), client)))

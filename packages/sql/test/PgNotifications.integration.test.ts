@@ -91,7 +91,8 @@ Endpoint.suite(postgres.name, { describe, it, variable: postgres.variable, hint 
             for (const message of batch) published.push(new TextDecoder().decode(message.payload))
             return batch.map(() => Broker.Outcome.Delivered())
           }),
-        consume: () => Effect.dieMessage("nobody consumes here")
+        consume: () => Effect.dieMessage("nobody consumes here"),
+        sift: () => Effect.dieMessage("nobody consumes here")
       })
       const relaying = yield* process()
       const writing = yield* process()

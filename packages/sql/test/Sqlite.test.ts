@@ -49,7 +49,8 @@ const recording = Effect.map(Ref.make(Chunk.empty<{ readonly key: string; readon
         Ref.update(ref, Chunk.appendAll(Chunk.fromIterable(batch.map((message) => decode(message.payload))))),
         batch.map(() => Broker.Outcome.Delivered())
       ),
-    consume: () => Effect.dieMessage("nobody consumes here")
+    consume: () => Effect.dieMessage("nobody consumes here"),
+    sift: () => Effect.dieMessage("nobody consumes here")
   })
 }))
 

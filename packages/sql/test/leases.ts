@@ -63,7 +63,8 @@ const layerRecording = Layer.effect(
           ])),
           Effect.as(batch.map(() => Broker.Outcome.Delivered()))
         ),
-      consume: () => Effect.dieMessage("nobody consumes here")
+      consume: () => Effect.dieMessage("nobody consumes here"),
+      sift: () => Effect.dieMessage("nobody consumes here")
     }))
 ).pipe(Layer.provideMerge(Layer.effect(Recorded, Ref.make<ReadonlyArray<{ room: string; version: number }>>([]))))
 

@@ -17,6 +17,7 @@ import * as Scope from "effect/Scope"
 import * as assert from "node:assert"
 import { assertMessage, messageOf, texts } from "./Fixtures.ts"
 import { assertIds, assertOrder, casesOf } from "./internal/cases.ts"
+import type { Proxy } from "./Proxy.ts"
 import type { Feature, Runner } from "./Suite.ts"
 
 /**
@@ -36,8 +37,55 @@ export interface Facts<R> extends Runner {
   readonly countsRedeliveries: Feature<true>
   /** The broker with room for so many unsettled messages in a group, which refuses more. */
   readonly capacity: Feature<(name: string, capacity: number) => Layer.Layer<Broker | R, unknown>>
-  /** Stops the broker and starts it again: what it had said is delivered is still there. */
-  readonly restart: Feature<Effect.Effect<unknown, unknown, R>>
+  /**
+   * A server of its own that can be stopped and started again: what it had said is delivered is still there. Clients are
+   * left alone by it. Its layer's features make topics on that server.
+   */
+  readonly restart: Feature<
+    (name: string) => Effect.Effect<
+      { readonly layer: Layer.Layer<Broker | R, unknown>; readonly restart: Effect.Effect<unknown, unknown> },
+      unknown,
+      Scope.Scope
+    >
+  >
+  /**
+   * The broker through a proxy that the suite cuts and stalls. Its features (`R`) go past the proxy. What it does against
+   * dead connections (heartbeats, timeouts) should be set to a second or two, since the cases wait for it.
+   */
+  readonly network: Feature<
+    (name: string) => Effect.Effect<
+      { readonly layer: Layer.Layer<Broker | R, unknown>; readonly proxy: Proxy },
+      unknown,
+      Scope.Scope
+    >
+  >
+  /** Takes away what messages of a topic need to arrive (the topic itself, or its bindings), and brings it back. */
+  readonly destination: Feature<{
+    /** Returns when nothing more arrives. */
+    readonly remove: (topic: string) => Effect.Effect<unknown, unknown, Broker | R>
+    readonly restore: (topic: string) => Effect.Effect<unknown, unknown, Broker | R>
+    /** What had been delivered and not consumed before is still there afterwards. */
+    readonly keepsMessages: boolean
+  }>
+  /** How another program writes and reads, with the protocol's own means and none of this toolkit's. */
+  readonly foreign: Feature<{
+    /** What the protocol binding of CloudEvents puts before the names of attributes. */
+    readonly prefix: string
+    readonly publish: (record: Foreign) => Effect.Effect<unknown, unknown, Broker | R>
+    /** Begins to read a topic. The effect that it answers with waits for the next record since then. */
+    readonly read: (
+      topic: string
+    ) => Effect.Effect<Effect.Effect<Foreign, unknown>, unknown, Broker | R | Scope.Scope>
+  }>
+  /** Records can come without a body, which is not the same as an empty one. */
+  readonly tombstones: Feature<true>
+  /**
+   * A member holds no more unsettled messages than its subscription's `window`, and `beyond` more at the most: what the
+   * broker had sent with one answer, where messages have a payload of 1 KiB.
+   */
+  readonly window: Feature<{ readonly beyond: number }>
+  /** Makes of a message one of the same id, topic and key that the broker itself refuses, as by its size. */
+  readonly refused: Feature<(message: Message) => Message>
   /** The largest payload to try, in bytes. */
   readonly largestPayload: number
   /** After so long without a message, none will come. Default: 100 milliseconds. */
@@ -49,7 +97,24 @@ export interface Facts<R> extends Runner {
 }
 
 /**
- * Runs the suite: each case with topics and groups of its own.
+ * A record as the protocol has it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Foreign {
+  readonly topic: string
+  readonly key: string | undefined
+  /** Where the protocol tells text from bytes, strings are text. */
+  readonly headers: Readonly<Record<string, string | Uint8Array>>
+  /** The content type, in the place that the protocol has for it. */
+  readonly contentType?: string | undefined
+  /** `undefined` for a tombstone. */
+  readonly body: Uint8Array | undefined
+}
+
+/**
+ * Runs the suite: each case with topics and groups of its own, so that they may run side by side (`describe.concurrent`).
  *
  * @example
  * ```ts
@@ -66,6 +131,12 @@ export interface Facts<R> extends Runner {
  *     countsRedeliveries: true,
  *     capacity: (_name, capacity) => Broker.layerMemory({ capacity }),
  *     restart: Suite.unsupported("it forgets everything with the process"),
+ *     network: Suite.unsupported("it has no connections"),
+ *     destination: Suite.unsupported("its topics are always there"),
+ *     foreign: Suite.unsupported("no other program gets at it"),
+ *     tombstones: Suite.unsupported("its messages have a payload"),
+ *     window: Suite.unsupported("it holds all messages itself"),
+ *     refused: Suite.unsupported("it takes every message"),
  *     largestPayload: 1024 * 1024
  *   })
  * ```
@@ -570,22 +641,27 @@ export const suite = <R>(name: string, facts: Facts<R>): void => {
             }))
       )
 
-      itWith(
+      cases.itWith(
         facts.restart,
         "what was delivered survives a restart of the broker",
-        (restart) => (topic, group) =>
-          Effect.gen(function*() {
-            yield* Effect.scoped(
-              Effect.flatMap(consume([topic], group), (source) =>
-                Effect.zipRight(publish([messageOf({ topic })]), one(source)))
-            )
-            const sent = Array.from({ length: 10 }, (_, n) =>
-              messageOf({ topic, key: `key ${n % 3}` }))
-            yield* publish(sent)
-            yield* restart
-            const source = yield* consume([topic], group)
-            assertIds("messages", idsOf(yield* some(source, sent.length)), idsOf(sent))
-          })
+        (id, server) =>
+          Effect.flatMap(
+            server(id),
+            ({ layer, restart }) =>
+              within(id, layer, (topic, group) =>
+                Effect.gen(function*() {
+                  yield* Effect.scoped(
+                    Effect.flatMap(consume([topic], group), (source) =>
+                      Effect.zipRight(publish([messageOf({ topic })]), one(source)))
+                  )
+                  const sent = Array.from({ length: 10 }, (_, n) =>
+                    messageOf({ topic, key: `key ${n % 3}` }))
+                  yield* publish(sent)
+                  yield* restart
+                  const source = yield* consume([topic], group)
+                  assertIds("messages", idsOf(yield* some(source, sent.length)), idsOf(sent))
+                }))
+          )
       )
     })
   })

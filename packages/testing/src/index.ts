@@ -35,6 +35,13 @@ export * as InboxSuite from "./InboxSuite.ts"
 export * as OutboxStorageSuite from "./OutboxStorageSuite.ts"
 
 /**
+ * A way to a server that can be cut and stalled: for tests of what clients do when the network fails.
+ *
+ * @since 0.1.0
+ */
+export * as Proxy from "./Proxy.ts"
+
+/**
  * What the conformance suites have in common: the test runner they are handed, and features that an adapter lacks.
  *
  * @since 0.1.0

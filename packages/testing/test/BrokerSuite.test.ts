@@ -12,6 +12,12 @@ BrokerSuite.suite("memory", {
   countsRedeliveries: true,
   capacity: (_name, capacity) => Broker.layerMemory({ capacity }),
   restart: Suite.unsupported("it forgets everything with the process"),
+  network: Suite.unsupported("it has no connections"),
+  destination: Suite.unsupported("its topics are always there"),
+  foreign: Suite.unsupported("no other program gets at it"),
+  tombstones: Suite.unsupported("its messages have a payload"),
+  window: Suite.unsupported("it holds all messages itself"),
+  refused: Suite.unsupported("it takes every message"),
   largestPayload: 1024 * 1024,
   quiet: "30 millis"
 })

@@ -107,5 +107,6 @@ const rejecting = Broker.of({
         ? Outcome.Rejected({ reason: "It is refused" })
         : Outcome.Retriable({ scope: "destination", reason: "It comes behind one that is refused" })
     )),
-  consume: () => Effect.dieMessage("Nobody consumes here")
+  consume: () => Effect.dieMessage("Nobody consumes here"),
+  sift: () => Effect.dieMessage("Nobody consumes here")
 })

@@ -64,7 +64,8 @@ export const make = (options: Options): Ledger => {
           onBatch?.(fitting)
           return batch.map((_, index) => index < fitting.length ? delivered : out)
         }),
-      consume: () => Effect.dieMessage("Nobody consumes here")
+      consume: () => Effect.dieMessage("Nobody consumes here"),
+      sift: () => Effect.dieMessage("Nobody consumes here")
     }),
     taken: () => taken,
     check: (count) =>

@@ -27,7 +27,7 @@ export interface Row {
 export type Fault = "none" | "before" | "after" | "slow" | "late"
 
 /** What the broker makes of a key: `culprit` takes its topic's whole batch along, `lone` is refused by itself. */
-export type Health = "well" | "rejected" | "lone" | "culprit"
+export type Health = "well" | "rejected" | "lone" | "culprit" | "part"
 
 /** A process with a relay, as the simulation sees it. */
 export interface Process {
@@ -435,7 +435,7 @@ export class Simulation {
 
   /** What the broker makes of a batch. */
   private take(rows: ReadonlyArray<Row>): ReadonlyArray<Broker.Outcome> {
-    const retriable = (scope: "broker" | "destination") => Broker.Outcome.Retriable({ scope, reason: "out" })
+    const retriable = (scope: "broker" | "destination" | "part") => Broker.Outcome.Retriable({ scope, reason: "out" })
     const of = (row: Row): Health => this.health.get(`${row.topic}/${row.key}`) ?? "well"
     const spoilt = new Set(rows.flatMap((row) => of(row) === "culprit" ? [row.topic] : []))
     const failed = new Set<string>()
@@ -455,6 +455,7 @@ export class Simulation {
         row.verdicts += 1
         return Broker.Outcome.Rejected({ reason: "malformed" })
       }
+      if (health === "part") return retriable("part")
       if (health === "lone" || health === "culprit") row.refusals += 1
       return retriable("destination")
     })

@@ -46,24 +46,24 @@ type Services =
   >
 
 /** Waits until every committed event has arrived, or nothing has happened for ten seconds. */
-const quiescence = Effect.gen(function*() {
-  const relay = yield* Relay.Relay
-  const storage = yield* OutboxStorage.OutboxStorage
-  const ledger = yield* Ledger
-  let seen = -1
-  let since = yield* Clock.currentTimeMillis
-  while (true) {
-    yield* relay.drain
-    const { pending } = yield* storage.statistics
-    const { delivered, lost } = yield* ledger.judge
-    const now = yield* Clock.currentTimeMillis
-    if (pending === 0 && lost === 0) return
-    if (delivered !== seen) since = now
-    seen = delivered
-    if (now - since > 10_000) return
-    yield* Effect.sleep("50 millis")
-  }
-})
+export const quiescence = <E, R>(onwards: Effect.Effect<void, E, R>) =>
+  Effect.gen(function*() {
+    const storage = yield* OutboxStorage.OutboxStorage
+    const ledger = yield* Ledger
+    let seen = -1
+    let since = yield* Clock.currentTimeMillis
+    while (true) {
+      yield* onwards
+      const { pending } = yield* storage.statistics
+      const { delivered, lost } = yield* ledger.judge
+      const now = yield* Clock.currentTimeMillis
+      if (pending === 0 && lost === 0) return
+      if (delivered !== seen) since = now
+      seen = delivered
+      if (now - since > 10_000) return
+      yield* Effect.sleep("50 millis")
+    }
+  })
 
 const percentile = (ascending: ReadonlyArray<number>, p: number): number =>
   Math.round((ascending[Math.ceil(ascending.length * p) - 1] ?? 0) * 1000) / 1000
@@ -77,28 +77,32 @@ const letOthersRun = Effect.async<void>((resume) => {
   return Effect.sync(() => clearImmediate(immediate))
 })
 
-export const run = <E, R>(
+/** Handles the orders, one after the other. */
+export const write = <E, R>(
   orders: Stream.Stream<Either.Either<Order, Malformed>, E, R>,
   options: {
     readonly counts: Ref.Ref<Counts>
     readonly onMalformed: (malformed: Malformed) => Effect.Effect<void>
   }
-) =>
+) => {
+  const count = (what: keyof Counts) =>
+    Ref.update(options.counts, (counts) => ({ ...counts, [what]: counts[what] + 1 }))
+  return Stream.runForEach(orders, (order) =>
+    Effect.zipRight(
+      letOthersRun,
+      Either.isLeft(order)
+        ? Effect.zipRight(options.onMalformed(order.left), count("malformed"))
+        : Effect.flatMap(handle(order.right), count)
+    ))
+}
+
+/** What the ledger says when it is all over. */
+export const report = (counts: Counts) =>
   Effect.gen(function*() {
-    const count = (what: keyof Counts) =>
-      Ref.update(options.counts, (counts) => ({ ...counts, [what]: counts[what] + 1 }))
-    yield* Stream.runForEach(orders, (order) =>
-      Effect.zipRight(
-        letOthersRun,
-        Either.isLeft(order)
-          ? Effect.zipRight(options.onMalformed(order.left), count("malformed"))
-          : Effect.flatMap(handle(order.right), count)
-      ))
-    yield* quiescence
     const ledger = yield* Ledger
     const { committed, delivered, duplicates, lost, outOfOrder, phantom } = yield* ledger.judge
     const latencies = yield* ledger.latencies
-    const { malformed, refused, rolledBack, succeeded } = yield* options.counts
+    const { malformed, refused, rolledBack, succeeded } = counts
     return {
       commands: succeeded + refused + rolledBack,
       succeeded,
@@ -117,6 +121,17 @@ export const run = <E, R>(
         p99: percentile(latencies, 0.99)
       }
     } satisfies Report
+  })
+
+/** All of it in this process. */
+export const run = <E, R>(
+  orders: Stream.Stream<Either.Either<Order, Malformed>, E, R>,
+  options: Parameters<typeof write>[1]
+) =>
+  Effect.gen(function*() {
+    yield* write(orders, options)
+    yield* quiescence(Effect.flatMap(Relay.Relay, (relay) => relay.drain))
+    return yield* report(yield* options.counts)
   })
 
 /** Nothing lost, nothing from a rolled-back transaction, nothing out of order. */

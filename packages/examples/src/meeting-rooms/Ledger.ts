@@ -4,7 +4,7 @@
  */
 import { Transaction } from "@effect-cqrs/core"
 import { SqlClient } from "@effect/sql"
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer, Record } from "effect"
 
 export interface Announcement {
   readonly eventId: string
@@ -27,9 +27,13 @@ export class Ledger extends Context.Tag("Ledger")<Ledger, {
   readonly committed: (
     announcement: Announcement
   ) => Effect.Effect<void, Transaction.TransactionError, Transaction.Transaction>
-  readonly received: (announcement: Announcement) => Effect.Effect<void>
+  /** `time`: when the event was made, in milliseconds since 1970. */
+  readonly received: (arrival: Announcement & { readonly time: number }) => Effect.Effect<void>
   readonly judge: Effect.Effect<Judgement>
-  /** Milliseconds from each commit to the arrival at the consumer, ascending. */
+  /**
+   * Milliseconds to the arrival at the consumer, ascending: from the commit if that was in this process, or else from
+   * when the event was made.
+   */
   readonly latencies: Effect.Effect<ReadonlyArray<number>>
 }>() {}
 
@@ -38,15 +42,26 @@ export const LedgerLayer = Layer.effect(
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     yield* sql`create table if not exists ledger (
-      event_id text not null, event text not null, room_id text not null, version integer not null
+      event_id varchar(64) not null, event varchar(64) not null, room_id varchar(64) not null, version integer not null
     )`
+    const place = sql.literal(sql.onDialectOrElse({
+      mysql: () => "place bigint auto_increment primary key",
+      pg: () => "place bigint generated always as identity primary key",
+      orElse: () => "place integer primary key autoincrement"
+    }))
     // without a unique key: a duplicate shall be seen
     yield* sql`create table if not exists deliveries (
-      place integer primary key autoincrement,
-      event_id text not null, event text not null, room_id text not null, version integer not null
+      ${place}, event_id varchar(64) not null, event varchar(64) not null, room_id varchar(64) not null,
+      version integer not null, latency double precision not null
     )`
     const commits = new Map<string, bigint>()
-    const latencies: Array<number> = []
+
+    const latencyOf = ({ eventId, time }: { readonly eventId: string; readonly time: number }) =>
+      Effect.map(Effect.zip(Clock.currentTimeNanos, Clock.currentTimeMillis), ([nanos, millis]) => {
+        const committed = commits.get(eventId)
+        commits.delete(eventId)
+        return committed === undefined ? millis - time : Number(nanos - committed) / 1e6
+      })
 
     return Ledger.of({
       committed: ({ event, eventId, roomId, version }) =>
@@ -55,31 +70,33 @@ export const LedgerLayer = Layer.effect(
             values (${eventId}, ${event}, ${roomId}, ${version})`),
           Transaction.afterCommit(Effect.map(Clock.currentTimeNanos, (now) => commits.set(eventId, now)))
         ),
-      received: ({ event, eventId, roomId, version }) =>
-        Effect.gen(function*() {
-          const committed = commits.get(eventId)
-          if (committed !== undefined) latencies.push(Number((yield* Clock.currentTimeNanos) - committed) / 1e6)
-          commits.delete(eventId)
-          yield* Effect.orDie(sql`insert into deliveries (event_id, event, room_id, version)
-            values (${eventId}, ${event}, ${roomId}, ${version})`)
+      received: (arrival) =>
+        Effect.flatMap(latencyOf(arrival), (latency) => {
+          const { event, eventId, roomId, version } = arrival
+          return Effect.orDie(sql`insert into deliveries (event_id, event, room_id, version, latency)
+            values (${eventId}, ${event}, ${roomId}, ${version}, ${latency})`)
         }),
       judge: Effect.orDie(Effect.map(
-        sql<Judgement>`
-          with first as (
-            select event_id, event, room_id, version, min(place) as place from deliveries group by event_id
+        sql<{ readonly [K in keyof Judgement]: number | string }>`
+          with first_ones as (
+            select event_id, event, room_id, version, min(place) as place from deliveries
+            group by event_id, event, room_id, version
           ), ordered as (
-            select version, lag(version) over (partition by event, room_id order by place) as previous from first
+            select version, lag(version) over (partition by event, room_id order by place) as previous from first_ones
           )
           select
-            (select count(*) from ledger) as committed,
-            (select count(*) from deliveries) as delivered,
-            (select count(*) from deliveries) - (select count(*) from first) as duplicates,
-            (select count(*) from ledger where event_id not in (select event_id from deliveries)) as lost,
-            (select count(*) from first where event_id not in (select event_id from ledger)) as phantom,
-            (select count(*) from ordered where previous >= version) as outOfOrder`,
-        ([judgement]) => judgement!
+            (select count(*) from ledger) as ${sql("committed")},
+            (select count(*) from deliveries) as ${sql("delivered")},
+            (select count(*) from deliveries) - (select count(*) from first_ones) as ${sql("duplicates")},
+            (select count(*) from ledger where event_id not in (select event_id from deliveries)) as ${sql("lost")},
+            (select count(*) from first_ones where event_id not in (select event_id from ledger)) as ${sql("phantom")},
+            (select count(*) from ordered where previous >= version) as ${sql("outOfOrder")}`,
+        ([judgement]) => Record.map(judgement!, Number)
       )),
-      latencies: Effect.sync(() => [...latencies].sort((a, b) => a - b))
+      latencies: Effect.orDie(Effect.map(
+        sql<{ readonly latency: number }>`select latency from deliveries order by latency`,
+        (rows) => rows.map(({ latency }) => latency)
+      ))
     })
   })
 )

@@ -1,35 +1,62 @@
-/** The whole, as layers. */
-import { Bootstrap } from "@effect-cqrs/core"
+/** The whole, as layers; and its parts, for processes of their own. */
+import { Bootstrap, Relay, Serialization, Transaction } from "@effect-cqrs/core"
 import { SqlStorage } from "@effect-cqrs/sql"
-import { SqlClient } from "@effect/sql"
-import { SqliteClient } from "@effect/sql-sqlite-node"
-import { Effect, Layer } from "effect"
+import { Layer } from "effect"
+import { Broker } from "./Brokers.ts"
 import { Greeter, JoinRoomHandler, OtherHandlers } from "./Handlers.ts"
 import { LedgerLayer } from "./Ledger.ts"
 import { Audit, Projection } from "./Projection.ts"
 import { RoomsLayer } from "./Rooms.ts"
-
-const Database = (filename: string) =>
-  Layer.effectDiscard(
-    // survives a crash of the process, not of the machine: enough for a demonstration, and without a disk sync per commit
-    Effect.flatMap(SqlClient.SqlClient, (sql) => sql`pragma synchronous = normal`)
-  ).pipe(Layer.provideMerge(SqliteClient.layer({ filename })))
+import { Database, type Setting } from "./Setting.ts"
 
 // #region bootstrap
-const Infrastructure = Bootstrap.layer({
-  storage: SqlStorage.layer({ migrate: true }),
-  serialization: { source: "/meeting-rooms" }
-})
+const Infrastructure = (setting: Setting) =>
+  Bootstrap.layer({
+    storage: SqlStorage.layer({ migrate: true }),
+    broker: Broker(setting),
+    serialization: { source: "/meeting-rooms" }
+  })
 // #endregion bootstrap
 
-export const Program = (filename: string) =>
-  Layer.mergeAll(
-    JoinRoomHandler.pipe(Layer.provide(Greeter)),
-    OtherHandlers,
-    Projection,
-    Audit
-  ).pipe(
-    Layer.provideMerge(Layer.mergeAll(RoomsLayer, LedgerLayer)),
-    Layer.provideMerge(Infrastructure),
-    Layer.provide(Database(filename))
+const Handlers = Layer.mergeAll(
+  JoinRoomHandler.pipe(Layer.provide(Greeter)),
+  OtherHandlers
+).pipe(Layer.provideMerge(RoomsLayer))
+
+/** All of it in one process. */
+export const Program = (setting: Setting) =>
+  Layer.mergeAll(Handlers, Projection, Audit).pipe(
+    Layer.provideMerge(LedgerLayer),
+    Layer.provideMerge(Infrastructure(setting)),
+    Layer.provide(Database(setting))
+  )
+
+/** What every process stands on: the first one makes the tables. */
+export const Ground = (setting: Setting) =>
+  Layer.merge(LedgerLayer, RoomsLayer).pipe(
+    Layer.provideMerge(SqlStorage.layer({ migrate: true })),
+    Layer.provide(Database(setting))
+  )
+
+/** Handles commands, and leaves what they announce in the outbox. */
+export const Writer = (setting: Setting) =>
+  Handlers.pipe(
+    Layer.provideMerge(Transaction.Transactional.layer),
+    Layer.provideMerge(Layer.merge(LedgerLayer, SqlStorage.layer())),
+    Layer.provideMerge(Serialization.layer({ source: "/meeting-rooms" })),
+    Layer.provide(Database(setting))
+  )
+
+/** Brings what is in the outbox to the broker. */
+export const RelayProcess = (setting: Setting) =>
+  Relay.layer().pipe(
+    Layer.provide(Layer.merge(SqlStorage.layer(), Broker(setting))),
+    Layer.provide(Database(setting))
+  )
+
+/** Handles what comes from the broker. */
+export const Consumers = (setting: Setting) =>
+  Layer.mergeAll(Projection, Audit).pipe(
+    Layer.provide(Layer.mergeAll(LedgerLayer, SqlStorage.layer(), Broker(setting))),
+    Layer.provide(Database(setting))
   )

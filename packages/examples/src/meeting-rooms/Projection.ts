@@ -1,4 +1,4 @@
-/** What other services would do with the events; here they are consumers in the same process. */
+/** What other services would do with the events. */
 import { Consumer, Message, Subscribers } from "@effect-cqrs/core"
 import { SqlClient } from "@effect/sql"
 import { Effect, Layer } from "effect"
@@ -10,15 +10,22 @@ const Handlers = Subscribers.layer(
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     yield* sql`create table if not exists room_views (
-      room_id text primary key, members integer not null, open integer not null, version integer not null
+      room_id varchar(64) primary key, members integer not null, open integer not null, version integer not null
     )`
+    // the state of a redelivered event may be older than what is there
+    const ifNewer = sql.literal(sql.onDialectOrElse({
+      mysql: () =>
+        `on duplicate key update members = if(values(version) > version, values(members), members),
+          open = if(values(version) > version, values(open), open), version = greatest(version, values(version))`,
+      orElse: () =>
+        `on conflict (room_id) do update
+          set members = excluded.members, open = excluded.open, version = excluded.version
+          where excluded.version > room_views.version`
+    }))
     return {
-      // the state of a redelivered event may be older than what is there
       view: ({ members, open, roomId, version }) =>
         sql`insert into room_views (room_id, members, open, version)
-          values (${roomId}, ${members}, ${open ? 1 : 0}, ${version})
-          on conflict (room_id) do update set members = excluded.members, open = excluded.open, version = excluded.version
-          where excluded.version > room_views.version`
+          values (${roomId}, ${members}, ${open ? 1 : 0}, ${version}) ${ifNewer}`
     }
   })
 )
@@ -40,7 +47,8 @@ const Auditors = Effect.gen(function*() {
       eventId: message.id,
       event: message.name,
       roomId: event.roomId,
-      version: event.version
+      version: event.version,
+      time: message.time
     })
   })
   return { note }

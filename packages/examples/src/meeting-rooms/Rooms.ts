@@ -24,7 +24,7 @@ export class Rooms extends Context.Tag("Rooms")<Rooms, {
 interface Row {
   readonly id: RoomId
   readonly capacity: number
-  readonly members: number
+  readonly members: number | string
   readonly open: number
   readonly version: number
 }
@@ -32,7 +32,8 @@ interface Row {
 const viewOf = ({ capacity, id, members, open, version }: Row): RoomView => ({
   roomId: id,
   capacity,
-  members,
+  // a count is a bigint, which drivers give as text
+  members: Number(members),
   open: open === 1,
   version
 })
@@ -43,11 +44,12 @@ export const RoomsLayer = Layer.effect(
   Effect.gen(function*() {
     const sql = yield* SqlClient.SqlClient
     yield* sql`create table if not exists rooms (
-      id text primary key, capacity integer not null, open integer not null default 1, version integer not null default 1
+      id varchar(64) primary key, capacity integer not null, open integer not null default 1,
+      version integer not null default 1
     )`
     yield* sql`create table if not exists members (
-      room_id text not null references rooms (id), user_id text not null, primary key (room_id, user_id)
-    ) without rowid`
+      room_id varchar(64) not null references rooms (id), user_id varchar(64) not null, primary key (room_id, user_id)
+    )`
 
     const read = (roomId: RoomId) =>
       sql<Row>`select id, capacity, open, version,

@@ -1,16 +1,17 @@
-/** `npm run demo`: the meeting rooms on embedded SQLite and the memory broker, in one process. */
+/** `npm run demo`: the meeting rooms, by default on embedded SQLite and the memory broker in one process. */
 import { Command, Options, ValidationError } from "@effect/cli"
 import { FileSystem } from "@effect/platform"
 import { NodeContext, NodeRuntime, NodeStream } from "@effect/platform-node"
 import { Cause, Console, Effect, Layer, Logger, Option, Ref, Schedule, Schema } from "effect"
+import { randomBytes } from "node:crypto"
 import { fileURLToPath } from "node:url"
-import { type Counts, isSound, type Report, run } from "./Demo.ts"
-import { abridged, fromLines, generate } from "./Input.ts"
-import { Program } from "./Program.ts"
+import { type Counts, isSound, type Report, run, write } from "./Demo.ts"
+import { abridged, fromLines, generate, type Malformed } from "./Input.ts"
+import { conclusion, roles, runProcesses } from "./Processes.ts"
+import { Consumers, Program, RelayProcess, Writer } from "./Program.ts"
+import { brokers, databases, prepared, type Setting, SettingError } from "./Setting.ts"
 
 class Unsound extends Schema.TaggedError<Unsound>()("Unsound", {}) {}
-
-class BadOptions extends Schema.TaggedError<BadOptions>()("BadOptions", { message: Schema.String }) {}
 
 const positive = (name: string) =>
   Options.integer(name).pipe(
@@ -28,41 +29,94 @@ const command = Command.make("demo", {
   ),
   rooms: positive("rooms").pipe(Options.withDescription("Rooms of the generator"), Options.withDefault(200)),
   seed: Options.integer("seed").pipe(Options.withDescription("Seed of the generator"), Options.withDefault(1)),
-  database: Options.text("database").pipe(
+  database: Options.choice("database", databases).pipe(
+    Options.withDescription("Where the rooms are kept"),
+    Options.withDefault("sqlite" as const)
+  ),
+  broker: Options.choice("broker", brokers).pipe(
+    Options.withDescription("What brings the events to their consumers"),
+    Options.withDefault("memory" as const)
+  ),
+  file: Options.text("file").pipe(
     Options.withDescription("A SQLite file to keep; a temporary one unless given"),
+    Options.optional
+  ),
+  processes: Options.boolean("processes").pipe(
+    Options.withDescription("Writer, relay and consumer as processes of their own")
+  ),
+  role: Options.choice("role", roles).pipe(
+    Options.withDescription("What this process does in a --run that another has begun"),
+    Options.withDefault("all" as const)
+  ),
+  run: Options.text("run").pipe(
+    Options.withDescription("The name of the run, which its database and topics carry; one that is new unless given"),
+    Options.withSchema(Schema.String.pipe(
+      Schema.pattern(/^[a-z][a-z0-9_]{0,31}$/, {
+        message: () => "--run must be a lower-case letter, and up to 31 letters, digits or underscores after it"
+      })
+    )),
     Options.optional
   ),
   json: Options.boolean("json").pipe(Options.withDescription("Print the report as one JSON object"))
 }, (options) =>
   Effect.gen(function*() {
+    const { broker, database, role } = options
+    const refuse = (message: string) => new SettingError({ message })
     if (Option.isSome(options.input) && Option.isSome(options.commands)) {
-      return yield* new BadOptions({ message: "Give either --input or --commands: commands are read or generated" })
+      return yield* refuse("Give either --input or --commands: commands are read or generated")
+    }
+    if (Option.isSome(options.file) && database !== "sqlite") {
+      return yield* refuse(`--file is SQLite's, and the database is ${database}: leave one of them out`)
+    }
+    if (broker === "memory" && (options.processes || role !== "all")) {
+      return yield* refuse("The memory broker lives in one process: give --broker rabbitmq or kafka with --processes")
+    }
+    if (role !== "all" && (options.processes || Option.isNone(options.run))) {
+      return yield* refuse("--role joins a run that another process has begun: give its --run, and no --processes")
     }
     const files = yield* FileSystem.FileSystem
-    const file = Option.getOrElse(options.input, () => fileURLToPath(new URL("commands.ndjson", import.meta.url)))
-    if (Option.isNone(options.commands) && file !== "-" && !(yield* files.exists(file))) {
-      return yield* new BadOptions({
-        message: `There is no file ${file}: give --input a file with one command per line`
-      })
+    const input = Option.getOrElse(options.input, () => fileURLToPath(new URL("commands.ndjson", import.meta.url)))
+    if (Option.isNone(options.commands) && input !== "-" && !(yield* files.exists(input))) {
+      return yield* refuse(`There is no file ${input}: give --input a file with one command per line`)
     }
-    if (Option.isNone(options.commands) && file !== "-" && (yield* files.stat(file)).type === "Directory") {
-      return yield* new BadOptions({ message: `${file} is a directory: give --input a file with one command per line` })
+    if (Option.isNone(options.commands) && input !== "-" && (yield* files.stat(input)).type === "Directory") {
+      return yield* refuse(`${input} is a directory: give --input a file with one command per line`)
     }
-    const orders = Option.isSome(options.commands)
-      ? generate({ commands: options.commands.value, rooms: options.rooms, seed: options.seed })
-      : fromLines(file === "-" ? NodeStream.stdin : files.stream(file))
-    const database = Option.isSome(options.database)
-      ? options.database.value
-      : `${yield* files.makeTempDirectoryScoped({ prefix: "meeting-rooms-" })}/rooms.db`
+    const setting: Setting = {
+      database,
+      broker,
+      run: Option.getOrElse(options.run, () => `demo_${randomBytes(4).toString("hex")}`),
+      file: Option.isSome(options.file) || database !== "sqlite"
+        ? Option.getOrElse(options.file, () => "")
+        : `${yield* files.makeTempDirectoryScoped({ prefix: "meeting-rooms-" })}/rooms.db`
+    }
+    if (role === "relay") return yield* Layer.launch(RelayProcess(setting))
+    if (role === "consumer") return yield* Layer.launch(Consumers(setting))
 
     const counts = yield* Ref.make<Counts>({ succeeded: 0, refused: 0, rolledBack: 0, malformed: 0 })
-    const report = yield* run(orders, {
+    const orders = Option.isSome(options.commands)
+      ? generate({ commands: options.commands.value, rooms: options.rooms, seed: options.seed })
+      : fromLines(input === "-" ? NodeStream.stdin : files.stream(input))
+    const telling = {
       counts,
-      onMalformed: ({ line, reason }) => Console.error(`line ${line} is skipped: ${reason}`)
-    }).pipe(
-      Effect.provide(Program(database)),
-      withProgress(counts, Option.getOrUndefined(options.commands))
-    )
+      onMalformed: ({ line, reason }: Malformed) => Console.error(`line ${line} is skipped: ${reason}`)
+    }
+    const showing = withProgress(counts, Option.getOrUndefined(options.commands))
+    if (role === "writer") {
+      yield* showing(Effect.provide(write(orders, telling), Writer(setting)))
+      return yield* Console.log(conclusion(yield* counts))
+    }
+
+    yield* prepared(setting)
+    const report = yield* options.processes
+      ? runProcesses(setting, [
+        ...Option.match(options.commands, {
+          onNone: () => ["--input", input],
+          onSome: (commands) => ["--commands", `${commands}`]
+        }),
+        ...["--rooms", `${options.rooms}`, "--seed", `${options.seed}`]
+      ])
+      : showing(Effect.provide(run(orders, telling), Program(setting)))
     yield* Console.log(options.json ? JSON.stringify(report) : render(report))
     if (!isSound(report)) return yield* new Unsound()
   }).pipe(Effect.scoped))
@@ -117,7 +171,7 @@ const sentence = (failure: unknown): string => {
     cause = cause.cause
   }
   const text = parts.length === 0 ? String(failure) : parts.join(": ")
-  return abridged(failure instanceof BadOptions ? text : `The demo cannot go on: ${text}`)
+  return abridged(failure instanceof SettingError ? text : `The demo cannot go on: ${text}`)
 }
 
 cli(process.argv).pipe(

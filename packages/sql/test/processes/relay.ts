@@ -50,7 +50,8 @@ const layerBroker = ({ deliveries }: Target, relay: string) =>
             const outcome = outcomeOf(batch)
             return batch.map(() => outcome)
           }),
-        consume: () => Effect.dieMessage("nobody consumes here")
+        consume: () => Effect.dieMessage("nobody consumes here"),
+        sift: () => Effect.dieMessage("nobody consumes here")
       })
     })
   )

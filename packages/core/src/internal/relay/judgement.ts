@@ -25,6 +25,9 @@ export interface Judgement {
   readonly report: Report
 }
 
+/** How many entries are held back one by one at most because a part of their destination is out. */
+const maxParted = 10_000
+
 /** A dead letter at once: no verdict of the broker's, and no attempt. */
 export const bury = (entry: Entry, reason: string, settings: Settings): Settlement =>
   Settlement.Dead({
@@ -91,7 +94,9 @@ export const judge = (options: {
         continue
       }
       isBrokerWell = true
-      if (outcome.scope === "part") parted.push(entry)
+      // no more of them than memory is fit for: then all of the destination waits
+      if (outcome.scope === "part" && lone.size + parted.length >= maxParted) out.set(topic, outcome.reason)
+      else if (outcome.scope === "part") parted.push(entry)
       else if (well.has(topic) || lone.isOutlived(entry, takings(topic))) alone.push({ entry, reason: outcome.reason })
       else if (lone.has(entry.sequence)) held.push(entry)
       else if (!out.has(topic)) {

@@ -21,6 +21,10 @@ export class LoneFailures {
   /** By topic, the entry for which it was taken to be out last. */
   private readonly blamed = new Map<string, { readonly sequence: bigint; readonly takings: number }>()
 
+  get size(): number {
+    return this.bySequence.size
+  }
+
   /** How often in a row it has failed so. */
   count({ sequence }: Entry): number {
     return this.bySequence.get(sequence)?.count ?? 0

@@ -11,7 +11,8 @@ const outcomes = {
   delivered: Delivered,
   rejected: Rejected("too long"),
   destination: DestinationOut,
-  broker: BrokerOut
+  broker: BrokerOut,
+  part: Broker.Outcome.Retriable({ scope: "part", reason: "partition 3 has no leader" })
 }
 
 type Said = readonly [name: string, outcome: keyof typeof outcomes]
@@ -55,6 +56,11 @@ describe("judge", () => {
     readonly [name: string, said: ReadonlyArray<Said>, expected: object, given?: Parameters<typeof judged>[1]]
   > = [
     ["nothing was published", [], { ...well, settled: [], well: [], isBrokerWell: false }],
+    [
+      "a part of a destination that takes others",
+      [["a/x#1", "part"], ["a/x#2", "part"], ["a/y#3", "delivered"]],
+      { ...well, settled: ["Delivered 3"], retriable: 2, well: ["a"] }
+    ],
     ["delivered", [["a/x#1", "delivered"]], { ...well, settled: ["Delivered 1"], well: ["a"] }],
     ["rejected", [["a/x#1", "rejected"]], { ...well, settled: ["Deferred 1"], well: [] }],
     [
@@ -155,5 +161,16 @@ describe("judge", () => {
         reason: "It failed alone 1 times while others went through: no such topic",
         attempts: 1
       })
+    }))
+
+  it.effect("a part that is out for more entries than memory is fit for is the whole of its destination", () =>
+    Effect.gen(function*() {
+      const lone = new LoneFailures()
+      for (let n = 1; n < 10_000; n++) lone.suspend(entry(n, { topic: "a", key: `${n}` }), 2000, 0)
+      const last = yield* judged([["a/x#10000", "part"]], { lone })
+      assert.deepStrictEqual(last.out, [])
+      const oneMore = yield* judged([["a/y#10001", "part"]], { lone })
+      assert.deepStrictEqual(oneMore.out, ["a"])
+      assert.strictEqual(lone.size, 10_000)
     }))
 })
