@@ -34,6 +34,10 @@ export interface Item {
 export interface Handout {
   /** How many are neither settled nor withdrawn. */
   readonly size: () => number
+  /** How many were handed out and have not ended, those that were withdrawn meanwhile among them. */
+  readonly out: () => number
+  /** While it is held, nothing more is handed out; what is out can be settled. */
+  readonly hold: (isHeld: boolean) => void
   /** Puts one behind the others of its lane. */
   readonly offer: (item: Item) => void
   /**
@@ -76,10 +80,16 @@ export const make = (): Handout => {
   /** Those who wait for one. All of them are woken: one that is being interrupted wakes nobody else. */
   const waiting = new Set<() => void>()
   let size = 0
+  let out = 0
+  let isHeld = false
 
   const makeReady = (lane: Lane): void => {
     ready.add(lane)
-    if (waiting.size === 0) return
+    wakeAll()
+  }
+
+  const wakeAll = (): void => {
+    if (waiting.size === 0 || isHeld) return
     const woken = [...waiting]
     waiting.clear()
     for (const wake of woken) wake()
@@ -87,7 +97,7 @@ export const make = (): Handout => {
 
   const untilReady = Effect.async<void>((resume) => {
     const wake = () => resume(Effect.void)
-    if (ready.size > 0) return wake()
+    if (ready.size > 0 && !isHeld) return wake()
     waiting.add(wake)
     return Effect.sync(() => waiting.delete(wake))
   })
@@ -110,17 +120,20 @@ export const make = (): Handout => {
 
   const grab = (limit: number): Array<Slot> => {
     const taken: Array<Slot> = []
+    if (isHeld) return taken
     for (const lane of ready) {
       if (taken.length >= limit) break
       ready.delete(lane)
       lane.take(limit - taken.length, taken)
     }
+    out += taken.length
     return taken
   }
 
   const end = (slot: Slot, how: How): void => {
     if (!slot.isOut) return
     slot.isOut = false
+    out -= 1
     if (!slot.isGone) {
       if (how === "settled") {
         slot.isGone = true
@@ -140,6 +153,11 @@ export const make = (): Handout => {
 
   return {
     size: () => size,
+    out: () => out,
+    hold: (held) => {
+      isHeld = held
+      if (ready.size > 0) wakeAll()
+    },
     offer: (item) => {
       size += 1
       const lane = laneOf(item.lane)

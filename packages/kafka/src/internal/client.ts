@@ -1,0 +1,452 @@
+import * as Effect from "effect/Effect"
+import type { IHeaders, Message } from "kafkajs"
+import kafkajs from "kafkajs"
+import { kafkaConfig, type Settings } from "./settings.ts"
+import * as Sockets from "./socket.ts"
+
+/**
+ * All that is asked of Kafka, but for membership in groups. One request is one effect; what fails in it fails as kafkajs
+ * has it, and verdicts on topics and partitions are codes in the answers.
+ *
+ * kafkajs's producer and admin client are not used: they throw on the first of several verdicts and hide the others, roll
+ * sequence numbers back that the broker has seen, and resend on connections that answer no more. This goes one level
+ * deeper, to its connection to one node with its requests and encodings.
+ */
+export interface Client {
+  /** Which nodes there are and what they lead, of some topics. No topic is made by asking. */
+  readonly metadata: (topics: ReadonlyArray<string>) => Effect.Effect<Metadata, unknown>
+  readonly producerId: Effect.Effect<{ readonly producerId: string; readonly producerEpoch: number }, unknown>
+  readonly produce: (node: number, request: ProduceRequest) => Effect.Effect<ReadonlyArray<Produced>, unknown>
+  readonly configs: (
+    topics: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<{ readonly topic: string; readonly values: ReadonlyMap<string, string> }>, unknown>
+  readonly createTopics: (
+    topics: ReadonlyArray<NewTopic>,
+    timeout: number
+  ) => Effect.Effect<ReadonlyArray<{ readonly topic: string; readonly errorCode: number }>, unknown>
+  /** The offsets of all partitions of a topic: the first that is there, or that of the next message. */
+  readonly offsets: (
+    node: number,
+    topic: string,
+    partitions: ReadonlyArray<number>,
+    which: "earliest" | "latest"
+  ) => Effect.Effect<ReadonlyArray<Offset>, unknown>
+  readonly fetch: (
+    node: number,
+    from: { readonly topic: string; readonly partition: number; readonly offset: number; readonly maxBytes: number }
+  ) => Effect.Effect<Fetched, unknown>
+  readonly group: (group: string) => Effect.Effect<{ readonly errorCode: number; readonly state: string }, unknown>
+  /** Without one, -1. */
+  readonly committed: (
+    group: string,
+    topic: string,
+    partitions: ReadonlyArray<number>
+  ) => Effect.Effect<ReadonlyArray<Offset>, unknown>
+  /** For a group without members. */
+  readonly commit: (
+    group: string,
+    topic: string,
+    offsets: ReadonlyArray<{ readonly partition: number; readonly offset: number }>
+  ) => Effect.Effect<ReadonlyArray<{ readonly partition: number; readonly errorCode: number }>, unknown>
+  /** Gives up the connections to a node, and what waits there. */
+  readonly drop: (node: number) => Effect.Effect<void>
+  readonly close: Effect.Effect<void>
+}
+
+export interface Metadata {
+  readonly brokers: ReadonlyArray<{ readonly nodeId: number; readonly host: string; readonly port: number }>
+  readonly topicMetadata: ReadonlyArray<{
+    readonly topic: string
+    readonly topicErrorCode: number
+    readonly partitionMetadata: ReadonlyArray<{
+      readonly partitionId: number
+      readonly partitionErrorCode: number
+      readonly leader: number
+      readonly replicas: ReadonlyArray<number>
+    }>
+  }>
+}
+
+export interface ProduceRequest {
+  readonly topicData: ReadonlyArray<{
+    readonly topic: string
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      readonly firstSequence: number
+      readonly messages: ReadonlyArray<Message>
+    }>
+  }>
+  readonly producerId: string
+  readonly producerEpoch: number
+  readonly compression: number
+  readonly timeout: number
+}
+
+export interface Produced {
+  readonly topic: string
+  readonly partition: number
+  readonly errorCode: number
+}
+
+export interface NewTopic {
+  readonly topic: string
+  readonly numPartitions: number
+  readonly replicationFactor: number
+  readonly configEntries: ReadonlyArray<{ readonly name: string; readonly value: string }>
+}
+
+export interface Offset {
+  readonly partition: number
+  readonly errorCode: number
+  readonly offset: number
+}
+
+export interface Fetched {
+  readonly errorCode: number
+  readonly records: ReadonlyArray<Record>
+  /** Where to go on. */
+  readonly next: number
+}
+
+/** A message as kafkajs reads it. */
+export interface Record {
+  readonly offset: string
+  readonly timestamp: string
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers?: IHeaders | undefined
+}
+
+export const make = (settings: Settings): Client => {
+  const sockets = Sockets.make(settings.redirect)
+  const cluster = clusterOf(new kafkajs.Kafka(kafkaConfig(settings, sockets.factory)))
+  const nodes = new Map<number, Node>()
+  const addresses = new Map<number, Sockets.Address>()
+  let seed: Node | undefined
+
+  const nodeAt = (address: Sockets.Address | undefined, nodeId: number | undefined): Effect.Effect<Node, unknown> =>
+    Effect.map(
+      attempt(() => cluster.connectionPoolBuilder.build(address)),
+      (connectionPool) => {
+        const broker = cluster.brokerPool.createBroker({
+          connectionPool,
+          logger: cluster.rootLogger,
+          ...(nodeId === undefined ? {} : { nodeId })
+        })
+        return { broker, candid: candidly(broker), address: { host: connectionPool.host, port: connectionPool.port } }
+      }
+    )
+
+  const connected = (node: Node, forget: () => void): Effect.Effect<Node, unknown> =>
+    node.broker.isConnected()
+      ? Effect.succeed(node)
+      // half a login is not one to go on with
+      : Effect.as(
+        Effect.tapError(attempt(() => node.broker.connect()), () =>
+          Effect.sync(() => {
+            forget()
+            sockets.cut(node.address)
+          })),
+        node
+      )
+
+  const nodeOf = (nodeId: number): Effect.Effect<Node, unknown> =>
+    Effect.suspend(() => {
+      const known = nodes.get(nodeId)
+      const made = known !== undefined
+        ? Effect.succeed(known)
+        : Effect.suspend(() => {
+          const address = addresses.get(nodeId)
+          if (address === undefined) return Effect.fail(new Error(`No node ${nodeId} is known of the cluster`))
+          return Effect.map(nodeAt(address, nodeId), (node) => {
+            const other = nodes.get(nodeId)
+            if (other !== undefined) return other
+            nodes.set(nodeId, node)
+            return node
+          })
+        })
+      return Effect.flatMap(made, (node) => connected(node, () => nodes.delete(nodeId)))
+    })
+
+  /** Any node that answers: one that is connected, else one that is known, else one of those that were given. */
+  const anyNode: Effect.Effect<Node, unknown> = Effect.suspend(() => {
+    for (const node of nodes.values()) if (node.broker.isConnected()) return Effect.succeed(node)
+    if (seed?.broker.isConnected() === true) return Effect.succeed(seed)
+    const seeds = settings.brokers.map(() =>
+      Effect.flatMap(nodeAt(undefined, undefined), (node) => {
+        seed = node
+        return connected(node, () => {
+          if (seed === node) seed = undefined
+        })
+      })
+    )
+    return Effect.firstSuccessOf([...seeds, ...[...addresses.keys()].map(nodeOf)])
+  })
+
+  const coordinator = (group: string): Effect.Effect<Node, unknown> =>
+    Effect.flatMap(anyNode, ({ broker }) =>
+      Effect.flatMap(
+        attempt(() => broker.findGroupCoordinator({ groupId: group, coordinatorType: 0 })),
+        ({ coordinator: { host, nodeId, port } }) => {
+          addresses.set(nodeId, { host, port })
+          return nodeOf(nodeId)
+        }
+      ))
+
+  const metadata: Client["metadata"] = (topics) =>
+    Effect.flatMap(
+      anyNode,
+      ({ candid }) =>
+        Effect.tap(attempt(() => candid.metadata(topics)), ({ brokers }) =>
+          Effect.sync(() => {
+            for (const { host, nodeId, port } of brokers) {
+              const known = addresses.get(nodeId)
+              addresses.set(nodeId, { host, port })
+              if (known !== undefined && (known.host !== host || known.port !== port)) nodes.delete(nodeId)
+            }
+          }))
+    )
+
+  return {
+    metadata,
+    producerId: Effect.flatMap(anyNode, ({ broker }) => attempt(() => broker.initProducerId({}))),
+    produce: (nodeId, request) =>
+      Effect.flatMap(
+        nodeOf(nodeId),
+        ({ candid }) =>
+          Effect.map(attempt(() => candid.produce({ ...request, acks: -1 })), ({ topics }) =>
+            topics.flatMap(({ partitions, topicName }) =>
+              partitions.map(({ errorCode, partition }) => ({ topic: topicName, partition, errorCode }))
+            ))
+      ),
+    configs: (topics) =>
+      Effect.flatMap(anyNode, ({ candid }) =>
+        Effect.map(
+          attempt(() => candid.describeConfigs({ resources: topics.map((name) => ({ type: topicResource, name })) })),
+          ({ resources }) =>
+            resources.filter(({ errorCode }) => errorCode === 0).map(({ configEntries, resourceName }) => ({
+              topic: resourceName,
+              values: new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]))
+            }))
+        )),
+    createTopics: (topics, timeout) =>
+      Effect.flatMap(
+        anyNode,
+        ({ candid }) =>
+          Effect.flatMap(attempt(() => candid.metadata([])), ({ controllerId }) =>
+            Effect.flatMap(nodeOf(controllerId), (node) =>
+              Effect.map(
+                attempt(() =>
+                  node.candid.createTopics({ topics, timeout })
+                ),
+                ({ topicErrors }) => topicErrors
+              )))
+      ),
+    offsets: (nodeId, topic, partitions, which) =>
+      Effect.flatMap(nodeOf(nodeId), ({ candid }) =>
+        Effect.map(
+          attempt(() =>
+            candid.listOffsets({
+              replicaId: -1,
+              isolationLevel: 1,
+              topics: [{
+                topic,
+                partitions: partitions.map((partition) => ({ partition, timestamp: which === "latest" ? -1 : -2 }))
+              }]
+            })
+          ),
+          ({ responses }) => numbered(responses)
+        )),
+    fetch: (nodeId, { maxBytes, offset, partition, topic }) =>
+      Effect.flatMap(nodeOf(nodeId), ({ candid }) =>
+        Effect.map(
+          attempt(() =>
+            candid.fetch({
+              maxWaitTime: 100,
+              minBytes: 1,
+              maxBytes,
+              isolationLevel: 1,
+              topics: [{ topic, partitions: [{ partition, fetchOffset: String(offset), maxBytes }] }]
+            })
+          ),
+          ({ responses }) => fetchedOf(responses[0]?.partitions[0], offset)
+        )),
+    group: (group) =>
+      Effect.flatMap(
+        coordinator(group),
+        ({ candid }) =>
+          Effect.map(attempt(() => candid.describeGroups({ groupIds: [group] })), ({ groups }) => groups[0]!)
+      ),
+    committed: (group, topic, partitions) =>
+      Effect.flatMap(coordinator(group), ({ candid }) =>
+        Effect.map(
+          attempt(() =>
+            candid.offsetFetch({
+              groupId: group,
+              topics: [{ topic, partitions: partitions.map((partition) => ({ partition })) }]
+            })
+          ),
+          ({ responses }) => numbered(responses)
+        )),
+    commit: (group, topic, offsets) =>
+      Effect.flatMap(coordinator(group), ({ candid }) =>
+        Effect.map(
+          attempt(() =>
+            candid.offsetCommit({
+              groupId: group,
+              groupGenerationId: -1,
+              memberId: "",
+              topics: [{
+                topic,
+                partitions: offsets.map(({ offset, partition }) => ({ partition, offset: String(offset) }))
+              }]
+            })
+          ),
+          ({ responses }) => responses.flatMap((response) => response.partitions)
+        )),
+    drop: (nodeId) =>
+      Effect.sync(() => {
+        const node = nodes.get(nodeId)
+        if (node === undefined) return
+        nodes.delete(nodeId)
+        sockets.cut(node.address)
+      }),
+    close: Effect.sync(() => sockets.cut())
+  }
+}
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+/** kafkajs's class for a node, as far as it is used. */
+interface Broker {
+  readonly connectionPool: ConnectionPool
+  readonly isConnected: () => boolean
+  readonly connect: () => Promise<void>
+  readonly metadata: (topics: ReadonlyArray<string>) => Promise<Metadata & { readonly controllerId: number }>
+  readonly initProducerId: (request: object) => Promise<{ readonly producerId: string; readonly producerEpoch: number }>
+  readonly produce: (
+    request: ProduceRequest & { readonly acks: -1 }
+  ) => Promise<{
+    readonly topics: ReadonlyArray<{
+      readonly topicName: string
+      readonly partitions: ReadonlyArray<{ readonly partition: number; readonly errorCode: number }>
+    }>
+  }>
+  readonly describeConfigs: (request: object) => Promise<{
+    readonly resources: ReadonlyArray<{
+      readonly errorCode: number
+      readonly resourceName: string
+      readonly configEntries: ReadonlyArray<{ readonly configName: string; readonly configValue: string }>
+    }>
+  }>
+  readonly createTopics: (request: object) => Promise<{
+    readonly topicErrors: ReadonlyArray<{ readonly topic: string; readonly errorCode: number }>
+  }>
+  readonly listOffsets: (request: object) => Promise<Partitioned<RawOffset>>
+  readonly fetch: (request: object) => Promise<Partitioned<RawFetched>>
+  readonly findGroupCoordinator: (request: object) => Promise<{
+    readonly coordinator: { readonly nodeId: number; readonly host: string; readonly port: number }
+  }>
+  readonly describeGroups: (request: object) => Promise<{
+    readonly groups: ReadonlyArray<{ readonly errorCode: number; readonly state: string }>
+  }>
+  readonly offsetFetch: (request: object) => Promise<Partitioned<RawOffset>>
+  readonly offsetCommit: (
+    request: object
+  ) => Promise<Partitioned<{ readonly partition: number; readonly errorCode: number }>>
+}
+
+interface Partitioned<A> {
+  readonly responses: ReadonlyArray<{ readonly partitions: ReadonlyArray<A> }>
+}
+
+interface RawOffset {
+  readonly partition: number
+  readonly errorCode: number
+  readonly offset: string
+}
+
+interface RawFetched {
+  readonly errorCode: number
+  readonly messages: ReadonlyArray<Record & { readonly isControlRecord?: boolean }>
+  readonly abortedTransactions?: ReadonlyArray<unknown> | null
+}
+
+interface ConnectionPool {
+  readonly host: string
+  readonly port: number
+  readonly send: (exchange: { readonly response: { readonly decode: unknown } }) => Promise<unknown>
+  readonly destroy: () => Promise<void>
+}
+
+interface Cluster {
+  readonly rootLogger: unknown
+  readonly connectionPoolBuilder: {
+    readonly build: (address: Sockets.Address | undefined) => Promise<ConnectionPool>
+  }
+  readonly brokerPool: { readonly createBroker: (options: object) => Broker }
+}
+
+interface Node {
+  readonly broker: Broker
+  readonly candid: Broker
+  readonly address: Sockets.Address
+}
+
+const topicResource = 2
+
+const attempt = <A>(request: () => Promise<A>): Effect.Effect<A, unknown> =>
+  Effect.tryPromise({ try: request, catch: (error) => error })
+
+/** kafkajs gives its cluster away to those who assign partitions, and to nobody else. */
+const clusterOf = (kafka: kafkajs.Kafka): Cluster => {
+  let cluster: unknown
+  kafka.consumer({
+    groupId: "none",
+    allowAutoTopicCreation: false,
+    partitionAssigners: [(config) => {
+      cluster = config.cluster
+      return kafkajs.PartitionAssigners.roundRobin(config)
+    }]
+  })
+  return cluster as Cluster
+}
+
+/** The same node, whose answers are not parsed, which is where kafkajs throws on the first verdict it finds. */
+const candidly = (broker: Broker): Broker => {
+  const { connectionPool } = broker
+  return Object.create(broker, {
+    connectionPool: {
+      value: {
+        send: (exchange: Parameters<ConnectionPool["send"]>[0]) =>
+          connectionPool.send({
+            ...exchange,
+            response: {
+              ...exchange.response,
+              parse: (data: unknown) => Promise.resolve(data)
+            } as typeof exchange.response
+          }),
+        destroy: () => connectionPool.destroy()
+      }
+    }
+  }) as Broker
+}
+
+const numbered = (responses: Partitioned<RawOffset>["responses"]): ReadonlyArray<Offset> =>
+  responses.flatMap(({ partitions }) =>
+    partitions.map(({ errorCode, offset, partition }) => ({ partition, errorCode, offset: Number(offset) }))
+  )
+
+const fetchedOf = (fetched: RawFetched | undefined, from: number): Fetched => {
+  if (fetched === undefined) return { errorCode: 0, records: [], next: from }
+  // a compressed batch comes whole, with what lies before the offset that was asked for
+  const messages = fetched.messages.filter(({ offset }) => Number(offset) >= from)
+  const last = messages[messages.length - 1]
+  return {
+    errorCode: fetched.errorCode,
+    records: messages.filter(({ isControlRecord }) => isControlRecord !== true),
+    next: last === undefined ? from : Number(last.offset) + 1
+  }
+}

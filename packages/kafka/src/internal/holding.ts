@@ -1,0 +1,193 @@
+import type { Delivery } from "@effect-cqrs/core/Broker"
+import * as Handout from "@effect-cqrs/core/Handout"
+import type { Record } from "./client.ts"
+import * as Prefix from "./prefix.ts"
+
+export interface Batch {
+  readonly topic: string
+  readonly partition: number
+  /** What was asked for. */
+  readonly from: number
+  /** Of the last message, those that are not shown among them. */
+  readonly last: number
+  readonly end: number
+  readonly records: ReadonlyArray<Record>
+}
+
+/** A partition that this member has. */
+export interface Part {
+  readonly topic: string
+  readonly partition: number
+  readonly prefix: Prefix.Prefix
+  /** What was fetched, and not offered yet. */
+  buffer: ReadonlyArray<Record>
+  at: number
+  /** What is to be fetched next; everything before it was. */
+  next: number
+  /** How far the group's offset is known to be. */
+  committed: number
+  /** The offset of the next message to be written. */
+  end: number
+  /** The group was joined anew: what is fetched next begins at the group's offset. */
+  isRejoined: boolean
+  isPaused: boolean
+}
+
+/** What one member of a group holds, by partition. */
+export interface Holding {
+  readonly handout: Handout.Handout
+  readonly parts: () => Iterable<Part>
+  /** From now on it has these partitions. What it held of others is taken back. */
+  readonly assign: (assignment: Readonly<globalThis.Record<string, ReadonlyArray<number>>>) => ReadonlyArray<Part>
+  /** Takes back all it holds: its log is gone. */
+  readonly reset: () => void
+  /** Takes in what was fetched, but for what it has already. */
+  readonly receive: (batch: Batch) => Part | undefined
+  /** How many were fetched, and not offered yet. */
+  readonly buffered: () => number
+  readonly isCurrent: (part: Part) => boolean
+}
+
+export interface Options {
+  readonly window: number
+  readonly deliver: (topic: string, partition: number, record: Record) => Delivery
+  readonly laneOf: (part: Part, record: Record) => string | undefined
+  /** Something was settled or offered. */
+  readonly onProgress: (part: Part) => void
+}
+
+export const make = (options: Options): Holding => {
+  const handout = Handout.make()
+  const parts = new Map<string, Part>()
+  let assigned: ReadonlySet<string> = new Set()
+  let buffered = 0
+  let isPumping = false
+
+  const drop = (name: string, part: Part): void => {
+    buffered -= part.buffer.length - part.at
+    part.buffer = []
+    part.at = 0
+    parts.delete(name)
+    handout.withdraw(part)
+  }
+
+  const offer = (part: Part, record: Record): void => {
+    const entry = part.prefix.add(Number(record.offset), record.timestamp)
+    handout.offer({
+      delivery: options.deliver(part.topic, part.partition, record),
+      lane: options.laneOf(part, record),
+      origin: part,
+      onSettled: () => {
+        part.prefix.settle(entry)
+        if (buffered > 0) pump()
+        options.onProgress(part)
+      }
+    })
+  }
+
+  /** Nothing will come before what is fetched next, messages that are not shown among it. */
+  const empty = (part: Part): void => {
+    part.buffer = []
+    part.at = 0
+    part.prefix.skipTo(part.next)
+  }
+
+  /** Offers one of each partition in turn, as long as there is room. */
+  const pump = (): void => {
+    // what is offered may be settled at once
+    if (isPumping) return
+    isPumping = true
+    while (buffered > 0 && handout.size() < options.window) {
+      for (const part of parts.values()) {
+        if (part.at >= part.buffer.length) continue
+        if (handout.size() >= options.window) break
+        buffered -= 1
+        offer(part, part.buffer[part.at++]!)
+        if (part.at === part.buffer.length) empty(part)
+      }
+    }
+    isPumping = false
+  }
+
+  const begin = (name: string, { from, partition, topic }: Batch): Part => {
+    const part: Part = {
+      topic,
+      partition,
+      prefix: Prefix.make(from),
+      buffer: [],
+      at: 0,
+      next: from,
+      committed: from,
+      end: from,
+      isRejoined: false,
+      isPaused: false
+    }
+    parts.set(name, part)
+    return part
+  }
+
+  /** Where this is not the continuation of what is held: the group's offset was moved, or the topic made anew. */
+  const isOther = (part: Part, { from, records }: Batch): boolean => {
+    if (from === part.next) return false
+    if (!part.isRejoined) return from < part.next
+    if (from < part.committed || from > part.next) return true
+    return records.some((record) => {
+      const held = part.prefix.find(Number(record.offset))
+      return held !== undefined && held.timestamp !== record.timestamp
+    })
+  }
+
+  return {
+    handout,
+    parts: () => parts.values(),
+    isCurrent: (part) => parts.get(nameOf(part.topic, part.partition)) === part,
+    buffered: () => buffered,
+    assign: (assignment) => {
+      assigned = new Set(
+        Object.entries(assignment).flatMap(([topic, partitions]) => partitions.map((one) => nameOf(topic, one)))
+      )
+      const lost: Array<Part> = []
+      for (const [name, part] of [...parts]) {
+        if (assigned.has(name)) part.isRejoined = true
+        else {
+          drop(name, part)
+          lost.push(part)
+        }
+      }
+      return lost
+    },
+    reset: () => {
+      for (const [name, part] of [...parts]) drop(name, part)
+    },
+    receive: (batch) => {
+      const name = nameOf(batch.topic, batch.partition)
+      if (!assigned.has(name)) return undefined
+      let part = parts.get(name)
+      if (part !== undefined && isOther(part, batch)) {
+        drop(name, part)
+        part = undefined
+      }
+      part ??= begin(name, batch)
+      const { next } = part
+      const fresh = batch.from === next ? batch.records : batch.records.filter((one) => Number(one.offset) >= next)
+      if (batch.last + 1 >= next) {
+        part.next = batch.last + 1
+        part.isRejoined = false
+      }
+      part.end = batch.end
+      part.buffer = part.at < part.buffer.length ? [...part.buffer.slice(part.at), ...fresh] : fresh
+      part.at = 0
+      buffered += fresh.length
+      if (part.buffer.length === 0) empty(part)
+      pump()
+      options.onProgress(part)
+      return part
+    }
+  }
+}
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+const nameOf = (topic: string, partition: number): string => `${topic}/${partition}`
