@@ -35,6 +35,7 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
       destination: Suite.unsupported("not declared yet"),
       foreign: Suite.unsupported("not declared yet"),
       tombstones: true,
+      durable: true,
       window: { beyond: 0 },
       refused: (message) => ({ ...message, payload: new Uint8Array(5 * 1024 * 1024) }),
       largestPayload: 1024 * 1024,

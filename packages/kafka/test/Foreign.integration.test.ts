@@ -189,7 +189,7 @@ Endpoint.suite("Kafka", { ...suiteOptions, variable: "EFFECT_CQRS_KAFKA_BROKERS"
             })),
             Layer.provide(KafkaBroker.layer({
               brokers,
-              topology: { create: true, topics: [{ name: `${name}-group.dead-letters` }] }
+              topology: { create: true, topics: [{ name: `${name}-group.dead-letters`, partitions: 1 }] }
             }))
           )
         )

@@ -133,10 +133,10 @@ const consumer = (options: { readonly topic: string; readonly group: string; rea
     const handled: Array<string> = []
     yield* Layer.build(
       Consumer.layer({
-        group: options.group,
+        subscription: { group: options.group },
         events: [Closed],
         retry: Schedule.recurs(2),
-        deadLetterTopic: options.deadLetterTopic,
+        deadLetter: { topic: options.deadLetterTopic },
         concurrency: 4
       }).pipe(
         Layer.provide(Subscribers.layer(Closed, {
