@@ -5,7 +5,7 @@ import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { CloudEvent, Kafka as CloudEvents } from "cloudevents"
 import { Deferred, Effect, Layer, Redacted, Schema } from "effect"
-import { type KafkaMessage, logLevel, Kafka } from "kafkajs"
+import { Kafka, type KafkaMessage, logLevel } from "kafkajs"
 import { execFile } from "node:child_process"
 import * as path from "node:path"
 
@@ -38,7 +38,9 @@ const run = (command: string, args: ReadonlyArray<string>, stdin?: string) =>
     const child = execFile(command, args, { timeout: 30_000 }, (error, stdout, stderr) =>
       resume(error === null ? Effect.succeed(stdout) : Effect.fail(new Error(`${error.message}\n${stderr}`))))
     child.stdin!.end(stdin ?? "")
-    return Effect.sync(() => child.kill())
+    return Effect.sync(() =>
+      child.kill()
+    )
   })
 
 const published = (name: string, mode: "binary" | "structured" = "binary") => {
@@ -140,7 +142,9 @@ Endpoint.suite("Kafka", { ...suiteOptions, variable: "EFFECT_CQRS_KAFKA_BROKERS"
           const name = yield* topic
           yield* published(name, mode)
           const { headers, key, value } = yield* firstRecord(name)
-          const texts = Object.fromEntries(Object.entries(headers ?? {}).map(([header, text]) => [header, String(text)]))
+          const texts = Object.fromEntries(
+            Object.entries(headers ?? {}).map(([header, text]) => [header, String(text)])
+          )
           const event = CloudEvents.toEvent({
             headers: texts,
             key: String(key),

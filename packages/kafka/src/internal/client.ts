@@ -1,6 +1,8 @@
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { IHeaders, Message } from "kafkajs"
 import kafkajs from "kafkajs"
+import { encode, type Encoded } from "./produceRequest.ts"
 import { kafkaConfig, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
 
@@ -213,11 +215,17 @@ export const make = (settings: Settings): Client => {
     produce: (nodeId, request) =>
       Effect.flatMap(
         nodeOf(nodeId),
-        ({ candid }) =>
-          Effect.map(attempt(() => candid.produce({ ...request, acks: -1 })), ({ topics }) =>
-            topics.flatMap(({ partitions, topicName }) =>
-              partitions.map(({ errorCode, partition }) => ({ topic: topicName, partition, errorCode }))
-            ))
+        ({ broker }) =>
+          Effect.map(
+            Effect.flatMap(Clock.currentTimeMillis, (now) => {
+              const candid = candidly(broker, () => encode(request, now))
+              return attempt(() => candid.produce({ ...request, acks: -1 }))
+            }),
+            ({ topics }) =>
+              topics.flatMap(({ partitions, topicName }) =>
+                partitions.map(({ errorCode, partition }) => ({ topic: topicName, partition, errorCode }))
+              )
+          )
       ),
     configs: (topics) =>
       Effect.flatMap(anyNode, ({ candid }) =>
@@ -377,7 +385,10 @@ interface RawFetched {
 interface ConnectionPool {
   readonly host: string
   readonly port: number
-  readonly send: (exchange: { readonly response: { readonly decode: unknown } }) => Promise<unknown>
+  readonly send: (exchange: {
+    readonly request: { readonly encode: () => Promise<unknown> }
+    readonly response: { readonly decode: unknown }
+  }) => Promise<unknown>
   readonly destroy: () => Promise<void>
 }
 
@@ -414,8 +425,11 @@ const clusterOf = (kafka: kafkajs.Kafka): Cluster => {
   return cluster as Cluster
 }
 
-/** The same node, whose answers are not parsed, which is where kafkajs throws on the first verdict it finds. */
-const candidly = (broker: Broker): Broker => {
+/**
+ * The same node, whose answers are not parsed, which is where kafkajs throws on the first verdict it finds; `encode`
+ * writes the body of its request.
+ */
+const candidly = (broker: Broker, encode?: () => Promise<Encoded>): Broker => {
   const { connectionPool } = broker
   return Object.create(broker, {
     connectionPool: {
@@ -423,6 +437,7 @@ const candidly = (broker: Broker): Broker => {
         send: (exchange: Parameters<ConnectionPool["send"]>[0]) =>
           connectionPool.send({
             ...exchange,
+            ...(encode === undefined ? {} : { request: { ...exchange.request, encode } }),
             response: {
               ...exchange.response,
               parse: (data: unknown) => Promise.resolve(data)

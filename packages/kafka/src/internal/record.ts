@@ -87,7 +87,7 @@ export const decode = (
 export const changed = (record: Received, { headers, topic }: Forwarding): Outgoing => {
   const kept = Object.entries(record.headers ?? {}).filter(([name]) => !Object.hasOwn(headers, name))
   const set = Object.entries(headers).filter((entry): entry is [string, string] => entry[1] !== undefined)
-  return { topic, key: record.key, value: record.value, headers: Object.fromEntries([...kept, ...set].map(writable)) }
+  return { topic, key: record.key, value: record.value, headers: Object.fromEntries([...kept, ...set]) }
 }
 
 /** What is in order; without a key, nothing is. */
@@ -114,11 +114,3 @@ const textOf = (value: IHeaders[string] | null): string | undefined => {
   const text = value.toString("utf8")
   return text.includes(replacement) && !isUtf8(value) ? undefined : text
 }
-
-const empty = Buffer.alloc(0)
-
-/** kafkajs cannot write a header without a value, which Kafka has: it becomes one that is empty. */
-const writable = ([name, value]: [string, IHeaders[string] | null]): [string, IHeaders[string]] => [
-  name,
-  Array.isArray(value) ? value.map((one) => one ?? empty) : value ?? empty
-]

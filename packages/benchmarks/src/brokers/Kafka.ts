@@ -1,0 +1,113 @@
+/**
+ * Apache Kafka, through kafkajs and through the adapter.
+ */
+import type { Message } from "@effect-cqrs/core/Message"
+import * as KafkaBroker from "@effect-cqrs/kafka/KafkaBroker"
+import * as Effect from "effect/Effect"
+import { type Admin, type Consumer, Kafka, logLevel, type Producer } from "kafkajs"
+import type { Kind } from "./Kind.ts"
+import { packetOf } from "./Packets.ts"
+
+const variable = "EFFECT_CQRS_KAFKA_BROKERS"
+
+const partitions = 12
+
+/** The sizes of requests that were found the quickest, all in flight that the client allows. */
+const batchSize = 500
+const inFlight = 4
+
+const brokers = () => (process.env[variable] ?? "").split(",")
+
+const client = () => new Kafka({ brokers: brokers(), logLevel: logLevel.NOTHING, retry: { retries: 20 } })
+
+const withAdmin = <A>(use: (admin: Admin) => Promise<A>): Effect.Effect<A, unknown> =>
+  Effect.acquireUseRelease(
+    Effect.tryPromise(async () => {
+      const admin = client().admin()
+      await admin.connect()
+      return admin
+    }),
+    (admin) => Effect.tryPromise(() => use(admin)),
+    (admin) => Effect.promise(() => admin.disconnect())
+  )
+
+const publishAll = async (producer: Producer, topic: string, messages: ReadonlyArray<Message>): Promise<number> => {
+  const prepared = messages.map((message) => {
+    const { body, contentType, headers } = packetOf("ce_", message)
+    return {
+      key: message.key ?? null,
+      value: Buffer.from(body.buffer, body.byteOffset, body.byteLength),
+      headers: { ...headers, "content-type": contentType! }
+    }
+  })
+  let at = 0
+  const started = performance.now()
+  await Promise.all(Array.from({ length: inFlight }, async () => {
+    while (at < prepared.length) {
+      const batch = prepared.slice(at, at += batchSize)
+      await producer.sendBatch({ acks: -1, topicMessages: [{ topic, messages: batch }] })
+    }
+  }))
+  return performance.now() - started
+}
+
+const consumeAll = (consumer: Consumer, topic: string, count: number, handle: (body: Uint8Array) => Promise<void>) =>
+  new Promise<number>((resolve, reject) => {
+    let handled = 0
+    let started = 0
+    consumer.on("consumer.crash", ({ payload }) => reject(payload.error))
+    void consumer.run({
+      autoCommit: false,
+      eachBatch: async ({ batch, heartbeat, isRunning }) => {
+        if (started === 0) started = performance.now()
+        for (const { value } of batch.messages) {
+          if (!isRunning()) return
+          await handle(value!)
+          handled += 1
+          if (handled === count) resolve(performance.now() - started)
+        }
+        const offset = String(BigInt(batch.lastOffset()) + 1n)
+        await consumer.commitOffsets([{ topic, partition: batch.partition, offset }])
+        await heartbeat()
+      }
+    })
+  })
+
+export const kafka: Kind = {
+  id: "kafka",
+  title: "Kafka",
+  variable,
+  topic: (topic) =>
+    Effect.acquireRelease(
+      withAdmin((admin) =>
+        admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true })
+      ),
+      () => Effect.orDie(withAdmin((admin) => admin.deleteTopics({ topics: [topic] })))
+    ),
+  count: (topic) =>
+    withAdmin(async (admin) =>
+      (await admin.fetchTopicOffsets(topic)).reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0)
+    ),
+  layer: () => KafkaBroker.layer({ brokers: brokers() }),
+  publish: (topic, messages) =>
+    Effect.acquireUseRelease(
+      Effect.tryPromise(async () => {
+        const producer = client().producer({ idempotent: true, allowAutoTopicCreation: false })
+        await producer.connect()
+        return producer
+      }),
+      (producer) => Effect.tryPromise(() => publishAll(producer, topic, messages)),
+      (producer) => Effect.promise(() => producer.disconnect())
+    ),
+  consume: (topic, groupId, count, handle) =>
+    Effect.acquireUseRelease(
+      Effect.tryPromise(async () => {
+        const consumer = client().consumer({ groupId, allowAutoTopicCreation: false })
+        await consumer.connect()
+        await consumer.subscribe({ topics: [topic], fromBeginning: true })
+        return consumer
+      }),
+      (consumer) => Effect.tryPromise(() => consumeAll(consumer, topic, count, handle)),
+      (consumer) => Effect.promise(() => consumer.disconnect())
+    )
+}
