@@ -130,6 +130,7 @@ const read = (topic: string) =>
                 held === undefined ? [] : [[name, Array.isArray(held) ? Buffer.from(held.at(-1)!) : Buffer.from(held)]]
               )
             ),
+            contentType: headers?.["content-type"]?.toString(),
             body: value === null ? undefined : new Uint8Array(value)
           })
         }
