@@ -1,0 +1,70 @@
+import type { BrokerError } from "@effect-cqrs/core/Broker"
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { unsafeCoerce } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type { Options } from "../AmqpBroker.ts"
+import type { Topology } from "../Topology.ts"
+import * as Client from "./client.ts"
+import { misconfigured } from "./declare.ts"
+
+/** One for each URL. Nothing of a URL is in what is said of it. */
+export const clientsOf = (options: Options): Effect.Effect<ReadonlyArray<Client.Client>, BrokerError> => {
+  const { url } = options
+  const urls = Redacted.isRedacted(url) ? [url] : url
+  if (urls.length === 0) return misconfigured("The option `url` is empty: give a URL of RabbitMQ")
+  const heartbeat = Math.ceil(Duration.toSeconds(options.heartbeat ?? "10 seconds"))
+  const timeout = Duration.toMillis(options.connectTimeout ?? "10 seconds")
+  return Effect.forEach(urls, (one, n) => {
+    const parsed = Either.getOrUndefined(Either.try(() => new URL(Redacted.value(one))))
+    if (parsed === undefined || (parsed.protocol !== "amqp:" && parsed.protocol !== "amqps:") || parsed.hostname === "") {
+      return misconfigured(
+        `The URL ${n + 1} of RabbitMQ is none: it is written as amqp://user:password@host:5672/vhost, or with amqps:`
+      )
+    }
+    if (!parsed.searchParams.has("heartbeat")) parsed.searchParams.set("heartbeat", String(heartbeat))
+    return Effect.succeed(Client.make(parsed.href, {
+      ...options.tls,
+      noDelay: true,
+      timeout,
+      clientProperties: { connection_name: options.connectionName ?? "effect-cqrs" }
+    }))
+  })
+}
+
+/** What the compiler cannot see. */
+export const validated = (topology: Topology): Effect.Effect<void, BrokerError> => {
+  for (const { name, partitions, type } of topology.exchanges ?? []) {
+    if (partitions === undefined) continue
+    if (!Number.isSafeInteger(partitions) || partitions < 1) {
+      return misconfigured(`The exchange ${name} has ${partitions} partitions: it must be a whole number from 1`)
+    }
+    if (type !== undefined && type !== "topic") {
+      return misconfigured(`The exchange ${name} has partitions and the type ${type}: it must be of the type topic`)
+    }
+  }
+  return Effect.void
+}
+
+export const positive = (name: string): Config.Config<number> =>
+  Config.validate(Config.integer(name), {
+    message: "must be a whole number above 0",
+    validation: (value: number) => value > 0
+  })
+
+export const duration = (name: string): Config.Config<Duration.Duration> =>
+  Config.validate(Config.duration(name), {
+    message: "must be a duration above 0, such as \"1 second\"",
+    validation: (value: Duration.Duration) => Duration.toMillis(value) > 0
+  })
+
+/** The values that are there. */
+export const given = <T extends Record<string, Option.Option<unknown>>>(
+  values: T
+): { [K in keyof T]?: Option.Option.Value<T[K]> } =>
+  unsafeCoerce(Object.fromEntries(
+    Object.entries(values).flatMap(([key, value]) => Option.isSome(value) ? [[key, value.value]] : [])
+  ))
