@@ -1,17 +1,24 @@
 import { AmqpBroker } from "@effect-cqrs/amqp"
 import { Broker } from "@effect-cqrs/core"
-import { connect } from "amqplib"
-import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import type { BrokerSuite } from "@effect-cqrs/testing"
+import { type Channel, connect } from "amqplib"
+import { Context, Effect, Layer, Queue, Redacted, type Scope } from "effect"
 
-export const variable = "EFFECT_CQRS_RABBITMQ_URL"
+export const endpoint = {
+  variable: "EFFECT_CQRS_RABBITMQ_URL",
+  hint: "`npm run services -- up rabbitmq` starts one."
+}
 
 /** A connection of the test's own, beside the adapter. */
 export class Admin extends Context.Tag("test/Admin")<Admin, AdminService>() {}
 
 export interface AdminService {
-  readonly model: Awaited<ReturnType<typeof connect>>
-  /** Deletes with the scope what is called so, and queues of which that is a part. */
-  readonly forget: (kind: "exchange" | "queue", name: string) => Effect.Effect<void>
+  readonly use: <A>(use: (channel: Channel) => Promise<A>) => Effect.Effect<A, unknown>
+  /** Deletes with the scope what is called so. */
+  readonly forget: (kind: "exchange" | "queue", name: string) => void
+  /** Queues of groups that have joined a topic. */
+  readonly bind: (queue: string, topic: string) => void
+  readonly boundTo: (topic: string) => ReadonlyArray<string>
 }
 
 export const admin = (url: Redacted.Redacted): Effect.Effect<AdminService, unknown, Scope.Scope> =>
@@ -30,49 +37,136 @@ export const admin = (url: Redacted.Redacted): Effect.Effect<AdminService, unkno
         }))
     )
     model.on("error", () => {})
+    const use = <A>(use: (channel: Channel) => Promise<A>) =>
+      Effect.tryPromise({
+        try: async () => {
+          const channel = await model.createChannel()
+          channel.on("error", () => {})
+          const result = await use(channel)
+          await channel.close()
+          return result
+        },
+        catch: (error) => error
+      })
+    const bound: Array<readonly [queue: string, topic: string]> = []
     return {
-      model,
-      forget: (kind, name) =>
-        Effect.sync(() => {
-          names.set(name, kind)
-        })
+      use,
+      forget: (kind, name) => void names.set(name, kind),
+      bind: (queue, topic) => void bound.push([queue, topic]),
+      boundTo: (topic) => bound.flatMap(([queue, to]) => to === topic ? [queue] : [])
     }
   })
 
-let runs = 0
+const run = `${Date.now().toString(36)}`
+let count = 0
 
-/** Topics that exist from the first moment, and go with their case. */
-export const fixture = (name: string, url: Redacted.Redacted, options: Omit<AmqpBroker.Options, "url">) => {
-  const run = `t${process.pid}.${++runs}`
-  const layerAdmin = Layer.scoped(Admin, admin(url))
-  const layerBroker = Layer.effect(
+/** Of a length that RabbitMQ takes with a group's name before it. */
+export const unique = (name: string): string => `cqrs.${run}.${++count}.${name.slice(0, 60)}`
+
+/** The adapter, whose queues and exchanges are forgotten; and a connection beside it. */
+export const on = (
+  url: Redacted.Redacted,
+  options: Omit<AmqpBroker.Options, "url">,
+  through = url
+): Layer.Layer<Broker.Broker | Admin, unknown> =>
+  Layer.effect(
     Broker.Broker,
     Effect.gen(function*() {
-      const { forget } = yield* Admin
+      const { bind, forget } = yield* Admin
       const broker = yield* Broker.Broker
+      const forgetting = (group: string, topics: ReadonlyArray<string>) => {
+        for (const topic of topics) {
+          const queue = group === topic ? topic : `${group}.${topic}`
+          forget("queue", queue)
+          bind(queue, topic)
+        }
+      }
       return Broker.Broker.of({
         ...broker,
         consume: (subscription) =>
-          Effect.zipRight(
-            Effect.forEach(subscription.topics, (topic) => forget("queue", `${subscription.group}.${topic}`)),
-            broker.consume(subscription)
-          )
+          Effect.suspend(() => {
+            forgetting(subscription.group, subscription.topics)
+            for (const topic of subscription.publishesTo ?? []) forgetting(topic, [topic])
+            return broker.consume(subscription)
+          }),
+        sift: (queue, decide) =>
+          Effect.suspend(() => {
+            forgetting(queue.group, [queue.topic])
+            return broker.sift(queue, decide)
+          })
       })
     })
-  ).pipe(Layer.provide(AmqpBroker.layer({ url, ...options })))
-  return {
-    layer: (_case: string) => Layer.provideMerge(layerBroker, layerAdmin),
-    topic: (topic: string) =>
-      Effect.gen(function*() {
-        const { forget, model } = yield* Admin
-        const full = `${run}.${name}.${topic}`
-        yield* Effect.tryPromise(async () => {
-          const channel = await model.createChannel()
-          await channel.assertExchange(full, "topic", { durable: true })
-          await channel.close()
-        })
-        yield* forget("exchange", full)
-        return full
+  ).pipe(
+    Layer.provide(AmqpBroker.layer({ url: through, ...options })),
+    Layer.provideMerge(Layer.scoped(Admin, admin(url)))
+  )
+
+/** Makes an exchange, which goes with its case. */
+export const topic = (name: string): Effect.Effect<string, unknown, Admin> =>
+  Effect.gen(function*() {
+    const { forget, use } = yield* Admin
+    const called = unique(name)
+    yield* use((channel) => channel.assertExchange(called, "topic", { durable: true }))
+    forget("exchange", called)
+    return called
+  })
+
+const publish = (record: BrokerSuite.Foreign) =>
+  Effect.flatMap(Admin, ({ use }) =>
+    use(async (channel) => {
+      const headers: Record<string, unknown> = {}
+      for (const [name, value] of Object.entries(record.headers)) {
+        headers[name] = typeof value === "string" ? value : Buffer.from(value)
+      }
+      if (record.key !== undefined) headers.cloudEvents_partitionkey = record.key
+      channel.publish(record.topic, "foreign", Buffer.from(record.body ?? new Uint8Array(0)), {
+        headers,
+        ...(record.contentType === undefined ? {} : { contentType: record.contentType })
       })
-  }
+    }))
+
+const read = (topic: string) =>
+  Effect.gen(function*() {
+    const { use } = yield* Admin
+    const records = yield* Queue.unbounded<BrokerSuite.Foreign>()
+    const queue = unique("reader")
+    yield* use(async (channel) => {
+      await channel.assertQueue(queue, { durable: true, autoDelete: false })
+      await channel.bindQueue(queue, topic, "#")
+    })
+    yield* Effect.addFinalizer(() => Effect.ignore(use((channel) => channel.deleteQueue(queue))))
+    yield* Effect.gen(function*() {
+      const message = yield* use((channel) => channel.get(queue, { noAck: true }))
+      if (message === false) return yield* Effect.sleep("20 millis")
+      const { contentType, headers = {} } = message.properties
+      const key: unknown = headers.cloudEvents_partitionkey
+      yield* Queue.offer(records, {
+        topic,
+        key: typeof key === "string" ? key : undefined,
+        headers: Object.fromEntries(
+          Object.entries(headers).map(([name, value]) => [
+            name,
+            Buffer.isBuffer(value) ? new Uint8Array(value) : String(value)
+          ])
+        ),
+        contentType,
+        body: new Uint8Array(message.content)
+      })
+    }).pipe(Effect.forever, Effect.forkScoped)
+    return Queue.take(records)
+  })
+
+/** How programs without this toolkit write and read. */
+export const foreign = { prefix: "cloudEvents_", publish, read }
+
+/** The bindings go, and come back: what is published then has no queue. */
+export const destination = {
+  remove: (topic: string) => Effect.flatMap(Admin, ({ use }) => use((channel) => channel.deleteExchange(topic))),
+  restore: (topic: string) =>
+    Effect.flatMap(Admin, ({ boundTo, use }) =>
+      use(async (channel) => {
+        await channel.assertExchange(topic, "topic", { durable: true })
+        for (const queue of boundTo(topic)) await channel.bindQueue(queue, topic, "#")
+      })),
+  keepsMessages: true
 }

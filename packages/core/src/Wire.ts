@@ -198,7 +198,7 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
           kind: "notification",
           version: 1,
           topic: incoming.topic,
-          key: incoming.key,
+          key: found.partitionkey ?? incoming.key,
           source: found.source ?? "",
           time: 0,
           correlationId: found.correlationid ?? found.id ?? incoming.place,

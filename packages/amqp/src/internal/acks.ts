@@ -19,6 +19,7 @@ export class Acks {
     this.settled.add(tag)
     if (this.isScheduled) return
     this.isScheduled = true
+    // eslint-disable-next-line no-restricted-syntax -- a fiber for each turn would cost more than what it acknowledges
     setImmediate(() => this.flush())
   }
 

@@ -37,10 +37,11 @@ export const make = (options: LinkOptions): Effect.Effect<Link, BrokerError, Sco
     const waiting = new Set<(connection: Connection) => void>()
     const first = yield* Deferred.make<void, BrokerError>()
 
-    const establish = Effect.acquireRelease(
-      Effect.suspend(() => connect(options.clients[turn++ % options.clients.length]!)),
-      closeGently,
-      { interruptible: true }
+    const establish = Effect.uninterruptibleMask((restore) =>
+      Effect.tap(
+        restore(Effect.suspend(() => connect(options.clients[turn++ % options.clients.length]!))),
+        (connection) => Effect.addFinalizer(() => closeGently(connection))
+      )
     ).pipe(Effect.tap(options.setUp))
 
     const settled = (connection: Connection) =>
