@@ -2,10 +2,13 @@ import type { AmqpBroker } from "@effect-cqrs/amqp"
 import { BrokerSuite, Endpoint, Proxy, Suite } from "@effect-cqrs/testing"
 import { describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { type Admin, destination, endpoint, foreign, on, topic } from "./rabbitmq.ts"
+import { afterAll } from "vitest"
+import { type Admin, destination, endpoint, foreign, forgetAll, on, topic } from "./rabbitmq.ts"
 
 /** What a connection is given up for soon: the cases wait for it. */
 const hasty = { heartbeat: "1 second", deadline: "2 seconds", connectTimeout: "2 seconds" } as const
+
+afterAll(forgetAll, 60_000)
 
 Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
   const at = new URL(Redacted.value(url))
@@ -40,4 +43,5 @@ Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
     })
 
   suite("quorum queues", {})
+  suite("classic queues, pipelined", { queueType: "classic", order: "pipelined" })
 })

@@ -152,7 +152,7 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
       const traceparent = incoming.headers.traceparent
       const complete = (attributes: Record<string, string>): Record<string, string | undefined> => ({
         ...attributes,
-        partitionkey: attributes.partitionkey ?? incoming.key,
+        partitionkey: attributes.partitionkey ?? found.partitionkey ?? incoming.key,
         traceparent: attributes.traceparent ?? traceparent
       })
       const rest = { topic: incoming.topic, headers, payload: incoming.body }

@@ -18,6 +18,8 @@ export class Batch {
   private open: number
   private hasFailed = false
   private isOver = false
+  /** Topics and keys of which one was rejected. */
+  private readonly refused = new Set<string>()
 
   constructor(
     private readonly messages: ReadonlyArray<Message>,
@@ -41,7 +43,11 @@ export class Batch {
       else before.next = item
       if (lane !== undefined) last.set(lane, item)
     }
-    for (const item of first) this.send(this, item)
+    for (const item of first) {
+      // of a key in a pipelined topic, one that is known at once never to be sent holds back the others
+      if (this.refused.size > 0 && this.refused.has(laneOf(item.message) ?? "")) this.settled(item, behind)
+      else this.send(this, item)
+    }
   }
 
   readonly isGivenUp = (): boolean => this.isOver
@@ -59,6 +65,8 @@ export class Batch {
       if (item.next !== undefined) return this.send(this, item.next)
     } else {
       this.hasFailed = true
+      const lane = outcome._tag === "Rejected" ? laneOf(item.message) : undefined
+      if (lane !== undefined) this.refused.add(lane)
       for (let behind = item.next; behind !== undefined; behind = behind.next) this.open -= 1
     }
     if (this.open > 0) return
