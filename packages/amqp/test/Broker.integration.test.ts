@@ -1,21 +1,33 @@
-import { AmqpBroker } from "@effect-cqrs/amqp"
 import { BrokerSuite, Endpoint, Suite } from "@effect-cqrs/testing"
 import { describe, it } from "@effect/vitest"
-import { fixture, variable } from "./rabbitmq.ts"
+import { endpoint, factsOf, type Options, withoutBindings, withoutExchange } from "./rabbitmq.ts"
 
-Endpoint.suite("RabbitMQ", { describe, it, variable }, (url) => {
-  const facts = (name: string, options: Omit<AmqpBroker.Options, "url">) => ({
-    describe,
+const maxMessageBytes = 4 * 1024 * 1024
+
+Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
+  const facts = (options: Options, destination: typeof withoutExchange) => ({
+    describe: describe.concurrent,
     it,
-    ...fixture(name, url, options),
+    ...factsOf(url, { maxMessageBytes, ...options }),
+    destination,
     ordered: true as const,
     countsRedeliveries: true as const,
     capacity: Suite.unsupported("queues are not limited unless the topology says so"),
     restart: Suite.unsupported("the server is shared"),
-    largestPayload: 8 * 1024 * 1024
+    tombstones: Suite.unsupported("AMQP's messages have a body"),
+    window: { beyond: 0 },
+    // its own limit is 128 MiB
+    refused: (message: Parameters<Exclude<BrokerSuite.Facts<never>["refused"], Suite.Unsupported>>[0]) => ({
+      ...message,
+      payload: new Uint8Array(maxMessageBytes + 1)
+    }),
+    durable: true as const,
+    largestPayload: 2 * 1024 * 1024,
+    quiet: "200 millis" as const,
+    patience: "15 seconds" as const
   })
 
-  BrokerSuite.suite("quorum queues", facts("quorum", {}))
-  BrokerSuite.suite("classic queues", facts("classic", { queueType: "classic" }))
-  BrokerSuite.suite("pipelined, structured", facts("pipelined", { order: "pipelined", wire: { mode: "structured" } }))
+  BrokerSuite.suite("quorum queues", facts({}, withoutExchange))
+  BrokerSuite.suite("classic queues", facts({ queueType: "classic" }, withoutBindings))
+  BrokerSuite.suite("pipelined, structured", facts({ order: "pipelined", wire: { mode: "structured" } }, withoutBindings))
 })

@@ -222,4 +222,4 @@ const unsendable = (error: unknown, where: string): Outcome =>
 const kindOf = (routingKey: string, messageId: unknown, content: Buffer): string =>
   typeof messageId === "string"
     ? `${routingKey}\0${messageId}`
-    : `${routingKey}\0\0${createHash("sha256").update(content).digest("latin1")}`
+    : `${routingKey}\0\0${createHash("sha256").update(content).digest("base64url")}`
