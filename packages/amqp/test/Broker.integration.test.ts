@@ -1,10 +1,12 @@
 import { BrokerSuite, Endpoint, Suite } from "@effect-cqrs/testing"
-import { describe, it } from "@effect/vitest"
-import { endpoint, factsOf, type Options, withoutBindings, withoutExchange } from "./rabbitmq.ts"
+import { afterAll, describe, it } from "@effect/vitest"
+import { cleanUp, endpoint, factsOf, type Options, withoutBindings, withoutExchange } from "./rabbitmq.ts"
 
 const maxMessageBytes = 4 * 1024 * 1024
 
 Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
+  afterAll(() => cleanUp(url))
+
   const facts = (options: Options, destination: typeof withoutExchange) => ({
     describe: describe.concurrent,
     it,
@@ -13,7 +15,6 @@ Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
     ordered: true as const,
     countsRedeliveries: true as const,
     capacity: Suite.unsupported("queues are not limited unless the topology says so"),
-    restart: Suite.unsupported("the server is shared"),
     tombstones: Suite.unsupported("AMQP's messages have a body"),
     window: { beyond: 0 },
     // its own limit is 128 MiB

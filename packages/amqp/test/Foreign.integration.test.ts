@@ -168,7 +168,7 @@ Endpoint.suite("RabbitMQ", { ...suiteOptions, variable: "EFFECT_CQRS_RABBITMQ_UR
         )
         yield* run(path.join(Redacted.value(folder), "amqp-publish"), [
           ...["-u", address, "-e", name, "-r", "room_closed", "-p", "-C", "application/json"],
-          ...["-H", "-H", "cloudEvents_id: 1", "-H", "cloudEvents_source: /tools"],
+          ...["-H", "cloudEvents_id: 1", "-H", "cloudEvents_source: /tools"],
           ...["-H", "cloudEvents_type: room_closed", "-H", "cloudEvents_specversion: 1.0", "-H", "tenant: acme"],
           ...["-b", "{\"roomId\":\"blue\"}"]
         ])

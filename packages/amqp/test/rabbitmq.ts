@@ -4,6 +4,7 @@ import type { BrokerSuite } from "@effect-cqrs/testing"
 import { Proxy } from "@effect-cqrs/testing"
 import type { Channel, ChannelModel } from "amqplib"
 import { connect } from "amqplib"
+import { available, own } from "./node.ts"
 import { Context, Effect, Layer, Queue, Redacted, type Scope } from "effect"
 
 export const endpoint = {
@@ -18,26 +19,19 @@ export interface AdminService {
   /** Each time on a channel of its own, which an error closes. */
   readonly use: <A>(ask: (channel: Channel) => Promise<A>) => Effect.Effect<A, unknown>
   readonly model: ChannelModel
-  /** Deletes with the scope what is called so. */
+  /** {@link cleanUp} deletes what is called so. */
   readonly forget: (kind: "exchange" | "queue", name: string) => void
   /** The queues that were seen to be a topic's. */
   readonly queues: Map<string, Set<string>>
 }
 
+const names = new Map<string, "exchange" | "queue">()
+
 export const admin = (url: Redacted.Redacted): Effect.Effect<AdminService, unknown, Scope.Scope> =>
   Effect.gen(function*() {
-    const names = new Map<string, "exchange" | "queue">()
     const model = yield* Effect.acquireRelease(
       Effect.tryPromise({ try: () => connect(Redacted.value(url)), catch: (error) => error }),
-      (model) =>
-        Effect.ignore(Effect.tryPromise(async () => {
-          const channel = await model.createChannel()
-          for (const [name, kind] of names) {
-            if (kind === "queue") await channel.deleteQueue(name)
-            else await channel.deleteExchange(name)
-          }
-          await model.close()
-        }))
+      (model) => Effect.ignore(Effect.tryPromise(() => model.close()))
     )
     model.on("error", () => {})
     return {
@@ -55,10 +49,21 @@ export const admin = (url: Redacted.Redacted): Effect.Effect<AdminService, unkno
           catch: (error) => error
         }),
       forget: (kind, name) => {
-        names.set(name, kind)
+        names.set(`${kind} ${name}`, kind)
       }
     }
   })
+
+/** Deletes all that the tests have made. Not with each case: some look at what another program finds of theirs. */
+export const cleanUp = (url: Redacted.Redacted): Promise<void> =>
+  Effect.runPromise(Effect.ignore(Effect.scoped(Effect.flatMap(admin(url), ({ use }) =>
+    use(async (channel) => {
+      for (const [name, kind] of names) {
+        const full = name.slice(kind.length + 1)
+        if (kind === "queue") await channel.deleteQueue(full)
+        else await channel.deleteExchange(full)
+      }
+    })))))
 
 const run = `${process.pid.toString(36)}${Date.now().toString(36)}`
 let count = 0
@@ -66,7 +71,7 @@ let count = 0
 /** A name that no other test has used. */
 export const unique = (name: string): string => `amqp.${name.replace(/[^a-zA-Z0-9]+/g, "_").slice(0, 80)}.${run}.${++count}`
 
-/** The broker, whose queues go with {@link Admin}. */
+/** The broker, with what is made for it noticed. */
 const noticed = (layer: Layer.Layer<Broker.Broker, unknown>): Layer.Layer<Broker.Broker, unknown, Admin> =>
   Layer.effect(
     Broker.Broker,
@@ -114,6 +119,15 @@ export const factsOf = (url: Redacted.Redacted, options: Options) => {
         yield* use((channel) => channel.assertExchange(full, "topic", { durable: true }))
         return full
       }),
+    restart: available(() =>
+      Effect.map(own, (node) => ({
+        layer: Layer.provideMerge(
+          noticed(AmqpBroker.layer({ url: node.url, ...options })),
+          Layer.scoped(Admin, admin(node.url))
+        ),
+        restart: node.restart
+      }))
+    ),
     network: () =>
       Effect.map(
         Proxy.make({ host: "127.0.0.1", port: Number(new URL(Redacted.value(url)).port || 5672) }),
