@@ -24,7 +24,10 @@ const freePort = Effect.async<number>((resume) => {
 
 export interface Node {
   readonly url: Redacted.Redacted
-  /** Kills it, so that nothing is saved that was not before, and starts it again. */
+  /**
+   * Stops it as an operator does, and starts it again. Killed, this version may not find a quorum queue again that was
+   * declared within the last seconds.
+   */
   readonly restart: Effect.Effect<void, unknown>
 }
 
@@ -60,7 +63,9 @@ export const own: Effect.Effect<Node, unknown, Scope.Scope> = Effect.gen(functio
     const group = child?.pid
     if (child === undefined || group === undefined || child.exitCode !== null) return resume(Effect.void)
     child.once("exit", () => resume(Effect.void))
-    process.kill(-group, "SIGKILL")
+    process.kill(-group, "SIGTERM")
+    const timer = setTimeout(() => process.kill(-group, "SIGKILL"), 20_000)
+    child.once("exit", () => clearTimeout(timer))
   })
   const ready = Effect.tryPromise(async () => {
     const connection = await connect(url)
