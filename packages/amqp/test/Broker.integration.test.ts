@@ -30,5 +30,9 @@ Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
 
   BrokerSuite.suite("quorum queues", facts({}, withoutExchange))
   BrokerSuite.suite("classic queues", facts({ queueType: "classic" }, withoutBindings))
-  BrokerSuite.suite("pipelined, structured", facts({ order: "pipelined", wire: { mode: "structured" } }, withoutBindings))
+  BrokerSuite.suite("pipelined, structured", {
+    ...facts({ order: "pipelined", wire: { mode: "structured" } }, withoutBindings),
+    foreign: Suite.unsupported("in structured mode the attributes are in the body, and the other suites do it"),
+    restart: Suite.unsupported("the other suites do it")
+  })
 })

@@ -17,6 +17,7 @@ export class Batch {
   private readonly outcomes: Array<Outcome>
   private open: number
   private hasFailed = false
+  private readonly failed = new Set<string | undefined>()
   private isOver = false
 
   constructor(
@@ -41,7 +42,11 @@ export class Batch {
       else before.next = item
       if (lane !== undefined) last.set(lane, item)
     }
-    for (const item of first) this.send(this, item)
+    for (const item of first) {
+      // what is judged before it is sent holds back the others of its key, also where all are sent at once
+      if (this.hasFailed && this.failed.has(laneOf(item.message))) this.settled(item, behind)
+      else this.send(this, item)
+    }
   }
 
   readonly isGivenUp = (): boolean => this.isOver
@@ -59,6 +64,8 @@ export class Batch {
       if (item.next !== undefined) return this.send(this, item.next)
     } else {
       this.hasFailed = true
+      const lane = laneOf(item.message)
+      if (lane !== undefined) this.failed.add(lane)
       for (let behind = item.next; behind !== undefined; behind = behind.next) this.open -= 1
     }
     if (this.open > 0) return
