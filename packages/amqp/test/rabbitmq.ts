@@ -1,7 +1,10 @@
-import { AmqpBroker } from "@effect-cqrs/amqp"
+import { AmqpBroker, Topology } from "@effect-cqrs/amqp"
 import { Broker } from "@effect-cqrs/core"
 import type { BrokerSuite } from "@effect-cqrs/testing"
-import { type Channel, connect } from "amqplib"
+import { Proxy } from "@effect-cqrs/testing"
+import type { Channel, ChannelModel } from "amqplib"
+import { connect } from "amqplib"
+import { available, own } from "./node.ts"
 import { Context, Effect, Layer, Queue, Redacted, type Scope } from "effect"
 
 export const endpoint = {
@@ -13,164 +16,204 @@ export const endpoint = {
 export class Admin extends Context.Tag("test/Admin")<Admin, AdminService>() {}
 
 export interface AdminService {
-  readonly use: <A>(use: (channel: Channel) => Promise<A>) => Effect.Effect<A, unknown>
+  /** Each time on a channel of its own, which an error closes. */
+  readonly use: <A>(ask: (channel: Channel) => Promise<A>) => Effect.Effect<A, unknown>
+  readonly model: ChannelModel
+  /** {@link cleanUp} deletes what is called so. */
+  readonly forget: (kind: "exchange" | "queue", name: string) => void
+  /** The queues that were seen to be a topic's. */
+  readonly queues: Map<string, Set<string>>
 }
 
-/** What the cases have made, and the topics to which queues are bound. */
 const names = new Map<string, "exchange" | "queue">()
-const bound = new Map<string, Set<string>>()
 
-const bind = (queue: string, topic: string): void => {
-  names.set(queue, "queue")
-  const queues = bound.get(topic) ?? new Set()
-  bound.set(topic, queues.add(queue))
-}
-
-/** Deletes all that the cases have made, and what the adapter has made for them. */
-export const forgetAll = async (): Promise<void> => {
-  if (names.size === 0) return
-  const model = await connect(process.env[endpoint.variable]!)
-  const channel = await model.createChannel()
-  for (const [name, kind] of names) {
-    if (kind === "queue") await channel.deleteQueue(name)
-    await channel.deleteExchange(name)
-  }
-  await model.close()
-}
-
-const admin = (url: Redacted.Redacted): Effect.Effect<AdminService, unknown, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.tryPromise(async () => {
-        const model = await connect(Redacted.value(url))
-        model.on("error", () => {})
-        return model
-      }),
+export const admin = (url: Redacted.Redacted): Effect.Effect<AdminService, unknown, Scope.Scope> =>
+  Effect.gen(function*() {
+    const model = yield* Effect.acquireRelease(
+      Effect.tryPromise({ try: () => connect(Redacted.value(url)), catch: (error) => error }),
       (model) => Effect.ignore(Effect.tryPromise(() => model.close()))
-    ),
-    (model) => ({
-      use: (use) =>
+    )
+    model.on("error", () => {})
+    return {
+      model,
+      queues: new Map(),
+      use: (ask) =>
         Effect.tryPromise({
           try: async () => {
             const channel = await model.createChannel()
             channel.on("error", () => {})
-            const result = await use(channel)
+            const answer = await ask(channel)
             await channel.close()
-            return result
+            return answer
           },
           catch: (error) => error
-        })
-    })
-  )
+        }),
+      forget: (kind, name) => {
+        names.set(`${kind} ${name}`, kind)
+      }
+    }
+  })
 
-const run = `${Date.now().toString(36)}`
+/** Deletes all that the tests have made. Not with each case: some look at what another program finds of theirs. */
+export const cleanUp = (url: Redacted.Redacted): Promise<void> =>
+  Effect.runPromise(Effect.ignore(Effect.scoped(Effect.flatMap(admin(url), ({ use }) =>
+    use(async (channel) => {
+      for (const [name, kind] of names) {
+        const full = name.slice(kind.length + 1)
+        if (kind === "queue") await channel.deleteQueue(full)
+        else await channel.deleteExchange(full)
+      }
+    })))))
+
+const run = `${process.pid.toString(36)}${Date.now().toString(36)}`
 let count = 0
 
-/** Of a length that RabbitMQ takes with a group's name before it. */
-export const unique = (name: string): string => `cqrs.${run}.${++count}.${name.slice(0, 60)}`
+/** A name that no other test has used. */
+export const unique = (name: string): string => `amqp.${name.replace(/[^a-zA-Z0-9]+/g, "_").slice(0, 80)}.${run}.${++count}`
 
-/** The adapter, whose queues and exchanges are forgotten; and a connection beside it. */
-export const on = (
-  url: Redacted.Redacted,
-  options: Omit<AmqpBroker.Options, "url">,
-  through = url
-): Layer.Layer<Broker.Broker | Admin, unknown> =>
+/** The broker, with what is made for it noticed. */
+const noticed = (layer: Layer.Layer<Broker.Broker, unknown>): Layer.Layer<Broker.Broker, unknown, Admin> =>
   Layer.effect(
     Broker.Broker,
     Effect.gen(function*() {
+      const { forget, queues } = yield* Admin
       const broker = yield* Broker.Broker
-      const forgetting = (group: string, topics: ReadonlyArray<string>) => {
-        for (const topic of topics) bind(group === topic ? topic : `${group}.${topic}`, topic)
-      }
       return Broker.Broker.of({
         ...broker,
         consume: (subscription) =>
           Effect.suspend(() => {
-            forgetting(subscription.group, subscription.topics)
-            for (const topic of subscription.publishesTo ?? []) forgetting(topic, [topic])
+            for (const topic of subscription.topics) {
+              const queue = Topology.queueOf(subscription.group, topic)
+              forget("queue", queue)
+              queues.set(topic, (queues.get(topic) ?? new Set()).add(queue))
+              forget("exchange", topic)
+            }
+            for (const topic of subscription.publishesTo ?? []) {
+              forget("queue", topic)
+              forget("exchange", topic)
+            }
             return broker.consume(subscription)
-          }),
-        sift: (queue, decide) =>
-          Effect.suspend(() => {
-            forgetting(queue.group, [queue.topic])
-            return broker.sift(queue, decide)
           })
       })
     })
-  ).pipe(
-    Layer.provide(AmqpBroker.layer({ url: through, ...options })),
-    Layer.provideMerge(Layer.scoped(Admin, admin(url)))
-  )
+  ).pipe(Layer.provide(layer))
 
-/** Makes an exchange, which goes with its case. */
-export const topic = (name: string): Effect.Effect<string, unknown, Admin> =>
-  Effect.gen(function*() {
-    const { use } = yield* Admin
-    const called = unique(name)
-    yield* use((channel) => channel.assertExchange(called, "topic", { durable: true }))
-    names.set(called, "exchange")
-    return called
-  })
+export type Options = Omit<AmqpBroker.Options, "url">
 
-const publish = (record: BrokerSuite.Foreign) =>
-  Effect.flatMap(Admin, ({ use }) =>
-    use(async (channel) => {
-      const headers: Record<string, unknown> = {}
-      for (const [name, value] of Object.entries(record.headers)) {
-        headers[name] = typeof value === "string" ? value : Buffer.from(value)
-      }
-      if (record.key !== undefined) headers.cloudEvents_partitionkey = record.key
-      channel.publish(record.topic, "foreign", Buffer.from(record.body ?? new Uint8Array(0)), {
-        headers,
-        ...(record.contentType === undefined ? {} : { contentType: record.contentType })
-      })
-    }))
-
-const read = (topic: string) =>
-  Effect.gen(function*() {
-    const { use } = yield* Admin
-    const records = yield* Queue.unbounded<BrokerSuite.Foreign>()
-    const queue = unique("reader")
-    yield* use(async (channel) => {
-      await channel.assertQueue(queue, { durable: true, autoDelete: false })
-      await channel.bindQueue(queue, topic, "#")
-    })
-    yield* Effect.addFinalizer(() => Effect.ignore(use((channel) => channel.deleteQueue(queue))))
-    yield* Effect.gen(function*() {
-      const message = yield* use((channel) => channel.get(queue, { noAck: true }))
-      if (message === false) return yield* Effect.sleep("20 millis")
-      const { contentType, headers = {} } = message.properties
-      const key: unknown = headers.cloudEvents_partitionkey
-      yield* Queue.offer(records, {
-        topic,
-        key: typeof key === "string" ? key : undefined,
-        headers: Object.fromEntries(
-          Object.entries(headers).filter(([name]) =>
-            // AMQP has no key: what another program publishes has it there by this test's doing
-            name !== "cloudEvents_partitionkey" || "cloudEvents_correlationid" in headers
-          ).map(([name, value]) => [
-            name,
-            Buffer.isBuffer(value) ? new Uint8Array(value) : String(value)
-          ])
+/** What the suite must be told of RabbitMQ. */
+export const factsOf = (url: Redacted.Redacted, options: Options) => {
+  const brokerAt = (port: string | undefined, more: Options) => {
+    const to = new URL(Redacted.value(url))
+    if (port !== undefined) to.port = port
+    return AmqpBroker.layer({ url: Redacted.make(to.href), ...options, ...more })
+  }
+  const layer = (port?: string, more: Options = {}) =>
+    Layer.provideMerge(noticed(brokerAt(port, more)), Layer.scoped(Admin, admin(url)))
+  return {
+    layer: () => layer(),
+    topic: (name: string) =>
+      Effect.gen(function*() {
+        const { forget, use } = yield* Admin
+        const full = unique(name)
+        forget("exchange", full)
+        yield* use((channel) => channel.assertExchange(full, "topic", { durable: true }))
+        return full
+      }),
+    restart: available(() =>
+      Effect.map(own, (node) => ({
+        layer: Layer.provideMerge(
+          noticed(AmqpBroker.layer({ url: node.url, ...options })),
+          Layer.scoped(Admin, admin(node.url))
         ),
-        contentType,
-        body: new Uint8Array(message.content)
-      })
-    }).pipe(Effect.forever, Effect.forkScoped)
-    return Queue.take(records)
-  })
+        restart: node.restart
+      }))
+    ),
+    network: () =>
+      Effect.map(
+        Proxy.make({ host: "127.0.0.1", port: Number(new URL(Redacted.value(url)).port || 5672) }),
+        (proxy) => ({
+          proxy,
+          layer: layer(String(proxy.port), { heartbeat: "1 second", deadline: "2 seconds", connectTimeout: "1 second" })
+        })
+      ),
+    foreign
+  }
+}
 
-/** How programs without this toolkit write and read. */
-export const foreign = { prefix: "cloudEvents_", publish, read }
-
-/** The bindings go, and come back: what is published then has no queue. */
-export const destination = {
-  remove: (topic: string) => Effect.flatMap(Admin, ({ use }) => use((channel) => channel.deleteExchange(topic))),
+/** Without its exchange, a topic is not found. */
+export const withoutExchange = {
+  remove: (topic: string) =>
+    Effect.flatMap(Admin, ({ use }) => use((channel) => channel.deleteExchange(topic).then(() => {}))),
   restore: (topic: string) =>
-    Effect.flatMap(Admin, ({ use }) =>
+    Effect.flatMap(Admin, ({ queues, use }) =>
       use(async (channel) => {
         await channel.assertExchange(topic, "topic", { durable: true })
-        for (const queue of bound.get(topic) ?? []) await channel.bindQueue(queue, topic, "#")
+        for (const queue of queues.get(topic) ?? []) await channel.bindQueue(queue, topic, "#")
       })),
   keepsMessages: true
+}
+
+/** Without bindings, what is published to it comes back. */
+export const withoutBindings = {
+  remove: (topic: string) =>
+    Effect.flatMap(Admin, ({ queues, use }) =>
+      use(async (channel) => {
+        for (const queue of queues.get(topic) ?? []) await channel.unbindQueue(queue, topic, "#")
+      })),
+  restore: withoutExchange.restore,
+  keepsMessages: true
+}
+
+const partitionKey = "cloudEvents_partitionkey"
+
+const foreign = {
+  prefix: "cloudEvents_",
+  publish: ({ body, contentType, headers, key, topic }: BrokerSuite.Foreign) =>
+    Effect.flatMap(Admin, ({ model }) =>
+      Effect.tryPromise({
+        try: async () => {
+          const channel = await model.createConfirmChannel()
+          channel.publish(topic, "foreign", Buffer.from(body ?? []), {
+            headers: {
+              ...(key === undefined ? {} : { [partitionKey]: key }),
+              ...Object.fromEntries(
+                Object.entries(headers).map(([name, value]) => [
+                  name,
+                  typeof value === "string" ? value : Buffer.from(value)
+                ])
+              )
+            },
+            ...(contentType === undefined ? {} : { contentType })
+          })
+          await channel.waitForConfirms()
+          await channel.close()
+        },
+        catch: (error) => error
+      })),
+  read: (topic: string) =>
+    Effect.gen(function*() {
+      const { model } = yield* Admin
+      const records = yield* Queue.unbounded<BrokerSuite.Foreign>()
+      yield* Effect.tryPromise({
+        try: async () => {
+          const channel = await model.createChannel()
+          const { queue } = await channel.assertQueue("", { exclusive: true })
+          await channel.bindQueue(queue, topic, "#")
+          await channel.consume(queue, (message) => {
+            if (message === null) return
+            const headers = (message.properties.headers ?? {}) as Record<string, string | Uint8Array>
+            const key = headers[partitionKey]
+            Queue.unsafeOffer(records, {
+              topic,
+              key: typeof key === "string" ? key : undefined,
+              headers,
+              contentType: message.properties.contentType as string | undefined,
+              body: message.content
+            })
+          }, { noAck: true })
+        },
+        catch: (error) => error
+      })
+      return Queue.take(records)
+    })
 }

@@ -17,9 +17,8 @@ export class Batch {
   private readonly outcomes: Array<Outcome>
   private open: number
   private hasFailed = false
+  private readonly failed = new Set<string | undefined>()
   private isOver = false
-  /** Topics and keys of which one was rejected. */
-  private readonly refused = new Set<string>()
 
   constructor(
     private readonly messages: ReadonlyArray<Message>,
@@ -44,8 +43,8 @@ export class Batch {
       if (lane !== undefined) last.set(lane, item)
     }
     for (const item of first) {
-      // of a key in a pipelined topic, one that is known at once never to be sent holds back the others
-      if (this.refused.size > 0 && this.refused.has(laneOf(item.message) ?? "")) this.settled(item, behind)
+      // what is judged before it is sent holds back the others of its key, also where all are sent at once
+      if (this.hasFailed && this.failed.has(laneOf(item.message))) this.settled(item, behind)
       else this.send(this, item)
     }
   }
@@ -65,8 +64,8 @@ export class Batch {
       if (item.next !== undefined) return this.send(this, item.next)
     } else {
       this.hasFailed = true
-      const lane = outcome._tag === "Rejected" ? laneOf(item.message) : undefined
-      if (lane !== undefined) this.refused.add(lane)
+      const lane = laneOf(item.message)
+      if (lane !== undefined) this.failed.add(lane)
       for (let behind = item.next; behind !== undefined; behind = behind.next) this.open -= 1
     }
     if (this.open > 0) return

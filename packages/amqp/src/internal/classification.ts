@@ -149,4 +149,5 @@ const judge = ({ advice, isConfiguration, verdict }: Row, what: string): Judged 
 })
 
 /** What the server wrote, out of amqplib's sentence about it. */
-const serverText = (message: string): string => /with message "([\s\S]*)"$/.exec(message)?.[1] ?? message
+const serverText = (message: string): string =>
+  (/with message "([\s\S]*)"$/.exec(message)?.[1] ?? message).replace(/\.$/, "")

@@ -207,8 +207,7 @@ const nacked = (exchange: string): Outcome => ({
 const unroutable = ({ exchange, routingKey }: Entry): Outcome => ({
   _tag: "Retriable",
   scope: "destination",
-  reason:
-    `No queue is bound to the exchange ${exchange} for the routing key ${routingKey}: bind one, or let a group consume it`
+  reason: `No queue is bound to the exchange ${exchange} for the routing key ${routingKey}: bind one, or let a group consume it`
 })
 
 const unsendable = (error: unknown, where: string): Outcome =>
@@ -223,4 +222,4 @@ const unsendable = (error: unknown, where: string): Outcome =>
 const kindOf = (routingKey: string, messageId: unknown, content: Buffer): string =>
   typeof messageId === "string"
     ? `${routingKey}\0${messageId}`
-    : `${routingKey}\0\0${createHash("sha256").update(content).digest("base64")}`
+    : `${routingKey}\0\0${createHash("sha256").update(content).digest("base64url")}`

@@ -37,12 +37,9 @@ export const make = (options: LinkOptions): Effect.Effect<Link, BrokerError, Sco
     const waiting = new Set<(connection: Connection) => void>()
     const first = yield* Deferred.make<void, BrokerError>()
 
-    const establish = Effect.uninterruptibleMask((restore) =>
-      Effect.tap(
-        restore(Effect.suspend(() => connect(options.clients[turn++ % options.clients.length]!))),
-        (connection) => Effect.addFinalizer(() => closeGently(connection))
-      )
-    ).pipe(Effect.tap(options.setUp))
+    const establish = Effect.suspend(() => connect(options.clients[turn++ % options.clients.length]!)).pipe(
+      Effect.tap(options.setUp)
+    )
 
     const settled = (connection: Connection) =>
       Effect.async<void>((resume) => {
@@ -108,16 +105,28 @@ export const brokerError = ({ isConfiguration, reason }: Judged): BrokerError =>
 // internal
 // -------------------------------------------------------------------------------------
 
-const connect = (client: Client): Effect.Effect<Connection, BrokerError> =>
-  Effect.async((resume) => {
+/** Goes with the scope, also if this is interrupted: connecting may take long, and cannot be stopped. */
+const connect = (client: Client): Effect.Effect<Connection, BrokerError, Scope.Scope> =>
+  Effect.suspend(() => {
+    let made: Connection | undefined
     let isWanted = true
-    client.connect().then(
-      (connection) => isWanted ? resume(Effect.succeed(connection)) : Effect.runFork(closeGently(connection)),
-      (error: unknown) => resume(Effect.fail(brokerError(ofConnection(error))))
-    )
-    return Effect.sync(() => {
+    const leave = Effect.suspend(() => {
       isWanted = false
+      return made === undefined ? Effect.void : closeGently(made)
     })
+    return Effect.zipRight(
+      Effect.addFinalizer(() => leave),
+      Effect.async<Connection, BrokerError>((resume) => {
+        client.connect().then(
+          (connection) => {
+            if (!isWanted) return Effect.runFork(closeGently(connection))
+            made = connection
+            resume(Effect.succeed(connection))
+          },
+          (error: unknown) => resume(Effect.fail(brokerError(ofConnection(error))))
+        )
+      })
+    )
   })
 
 /** In agreement with the server if it answers soon. One that is closed already has nothing to answer. */

@@ -47,7 +47,8 @@ export const incoming = (topic: string, { content, properties }: Received): Wire
   }
   return {
     topic,
-    key: undefined,
+    // AMQP has no other place for it, so that also what is otherwise in no known form has its order
+    key: headers[`${prefixes[0]}partitionkey`] ?? headers[`${prefixes[1]}partitionkey`],
     headers,
     contentType: textOf(properties.contentType),
     contentEncoding: textOf(properties.contentEncoding),

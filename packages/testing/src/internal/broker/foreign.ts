@@ -9,14 +9,17 @@ export type Raw = Foreign
 
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-/** A record with all in it as bytes. Headers that begin with `x-` are the broker's own. */
+/**
+ * A record with all in it as bytes. Headers that begin with `x-` are the broker's own, and one may be where the protocol has
+ * its key.
+ */
 export const rawOf = (record: Raw) => ({
   topic: record.topic,
   key: record.key,
   contentType: record.contentType,
   headers: Object.fromEntries(
     Object.entries(record.headers)
-      .filter(([name]) => !name.startsWith("x-") && name !== "content-type")
+      .filter(([name]) => !name.startsWith("x-") && name !== "content-type" && !name.endsWith("partitionkey"))
       .sort(([one], [other]) => one < other ? -1 : 1)
       .map(([name, value]) => [name, Buffer.from(value).toString("hex")])
   ),
