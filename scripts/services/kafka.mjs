@@ -32,7 +32,7 @@ export const whyNot = (version) => {
 const jars = (version) => path.join(cache, "kafka", version, "jars")
 
 /** What runs the classes of a folder of {@link fetchJars}. */
-export const javaOf = (folder) => [binary("java"), "-cp", path.join(folder, "*")]
+const javaOf = (folder) => [binary("java"), "-cp", path.join(folder, "*")]
 
 // slf4j-simple writes warnings to standard error, which is the node's log file; both lines of Kafka use slf4j 1.7.
 const pom = (artifact, version) =>

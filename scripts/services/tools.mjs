@@ -15,7 +15,7 @@ const consoleJars = (kafkaVersion) => path.join(cache, "kafka", kafkaVersion, "t
  *
  * @type {Record<string, { title: string, variable: string, find: (kafkaVersion: string) => string | undefined, install: (kafkaVersion: string) => Promise<void> }>}
  */
-export const tools = {
+const tools = {
   kcat: {
     title: "kcat",
     variable: "EFFECT_CQRS_KCAT",

@@ -48,9 +48,9 @@ const topic = Effect.gen(function*() {
 
 /** What a program prints. */
 const run = (command: string, args: ReadonlyArray<string>) =>
-  Effect.async<string, Error>((resume) => {
+  Effect.async<string, string>((resume) => {
     const child = execFile(command, args, { timeout: 30_000 }, (error, stdout, stderr) =>
-      resume(error === null ? Effect.succeed(stdout) : Effect.fail(new Error(`${error.message}\n${stderr}`))))
+      resume(error === null ? Effect.succeed(stdout) : Effect.fail(`${error.message}\n${stderr}`)))
     return Effect.sync(() =>
       child.kill()
     )

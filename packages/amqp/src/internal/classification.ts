@@ -3,7 +3,7 @@
  *
  * Source of the codes: AMQP 0-9-1, "Constants", and RabbitMQ's errata; of the rest, amqplib's and Node's own errors.
  */
-export type Verdict =
+type Verdict =
   /** Nobody's messages are taken: the server, its network, this program's login. */
   | "broker"
   /** This exchange's are not. */

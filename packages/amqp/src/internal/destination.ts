@@ -16,7 +16,7 @@ export interface Entry {
   readonly settle: (outcome: Outcome) => void
 }
 
-export const delivered: Outcome = { _tag: "Delivered" }
+const delivered: Outcome = { _tag: "Delivered" }
 
 /**
  * One exchange, with a channel of its own, so that what closes it holds up no other. The channel is opened with the next
@@ -207,7 +207,8 @@ const nacked = (exchange: string): Outcome => ({
 const unroutable = ({ exchange, routingKey }: Entry): Outcome => ({
   _tag: "Retriable",
   scope: "destination",
-  reason: `No queue is bound to the exchange ${exchange} for the routing key ${routingKey}: bind one, or let a group consume it`
+  reason:
+    `No queue is bound to the exchange ${exchange} for the routing key ${routingKey}: bind one, or let a group consume it`
 })
 
 const unsendable = (error: unknown, where: string): Outcome =>

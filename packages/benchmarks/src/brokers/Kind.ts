@@ -14,7 +14,7 @@ export interface Options {
 }
 
 /** What a consumer by hand does with the body of a message. */
-export type Handle = (body: Uint8Array) => Promise<void>
+type Handle = (body: Uint8Array) => Promise<void>
 
 export interface Kind {
   /** As it stands in the names of rows. */

@@ -30,7 +30,7 @@ export interface Catalog {
 }
 
 /** What Kafka's brokers have by default, with the overhead of a batch. */
-export const defaultMaxBytes = 1_048_588
+const defaultMaxBytes = 1_048_588
 
 export const make = (client: Client, maxAge: number): Effect.Effect<Catalog> =>
   Effect.map(Effect.makeSemaphore(1), (semaphore) => {

@@ -5,6 +5,7 @@ import kafkajs from "kafkajs"
 import { encode, type Encoded } from "./produceRequest.ts"
 import { kafkaConfig, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
+import { unavailable } from "./topology.ts"
 
 /**
  * All that is asked of Kafka, but for membership in groups. One request is one effect; what fails in it fails as kafkajs
@@ -55,7 +56,7 @@ export interface Client {
   readonly close: Effect.Effect<void>
 }
 
-export interface Metadata {
+interface Metadata {
   readonly brokers: ReadonlyArray<{ readonly nodeId: number; readonly host: string; readonly port: number }>
   readonly topicMetadata: ReadonlyArray<{
     readonly topic: string
@@ -84,26 +85,26 @@ export interface ProduceRequest {
   readonly timeout: number
 }
 
-export interface Produced {
+interface Produced {
   readonly topic: string
   readonly partition: number
   readonly errorCode: number
 }
 
-export interface NewTopic {
+interface NewTopic {
   readonly topic: string
   readonly numPartitions: number
   readonly replicationFactor: number
   readonly configEntries: ReadonlyArray<{ readonly name: string; readonly value: string }>
 }
 
-export interface Offset {
+interface Offset {
   readonly partition: number
   readonly errorCode: number
   readonly offset: number
 }
 
-export interface Fetched {
+interface Fetched {
   readonly errorCode: number
   readonly records: ReadonlyArray<Record>
   /** Where to go on. */
@@ -159,7 +160,7 @@ export const make = (settings: Settings): Client => {
         ? Effect.succeed(known)
         : Effect.suspend(() => {
           const address = addresses.get(nodeId)
-          if (address === undefined) return Effect.fail(new Error(`No node ${nodeId} is known of the cluster`))
+          if (address === undefined) return Effect.fail(unavailable(`No node ${nodeId} is known of the cluster`))
           return Effect.map(nodeAt(address, nodeId), (node) => {
             const other = nodes.get(nodeId)
             if (other !== undefined) return other

@@ -3,7 +3,7 @@ import * as Handout from "@effect-cqrs/core/Handout"
 import type { Record } from "./client.ts"
 import * as Prefix from "./prefix.ts"
 
-export interface Batch {
+interface Batch {
   readonly topic: string
   readonly partition: number
   /** What was asked for. */

@@ -15,6 +15,7 @@ import { detailsOf, isConfiguration } from "./classification.ts"
 import * as Holding from "./holding.ts"
 import { kafkaConfig, retry, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
+import { unavailable } from "./topology.ts"
 
 /** Durations are milliseconds. */
 export interface Options extends Pick<Holding.Options, "deliver" | "laneOf" | "window"> {
@@ -193,7 +194,7 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
       // it would ask again on the same connection
       current.on(REQUEST_TIMEOUT, () => sockets.cut())
       const silent = Effect.suspend(() =>
-        clock.unsafeCurrentTimeMillis() - seen > silence ? Effect.fail(new Error("It does not go on")) : Effect.void
+        clock.unsafeCurrentTimeMillis() - seen > silence ? Effect.fail(unavailable("It does not go on")) : Effect.void
       ).pipe(Effect.repeat(Schedule.spaced(1000)), Effect.zipRight(Effect.never))
       consumer = current
       commitOffsets = undefined

@@ -1,5 +1,5 @@
 /** One message of a partition. */
-export interface Entry {
+interface Entry {
   readonly offset: number
   /** What it was when it came: another one at its offset is of another log. */
   readonly timestamp: string

@@ -18,7 +18,7 @@ export interface Settings {
 }
 
 /** Left: why it can never be sent. */
-export type Batch = ReadonlyArray<Either.Either<Outgoing, string>>
+type Batch = ReadonlyArray<Either.Either<Outgoing, string>>
 
 export interface Producer {
   readonly send: (batch: Batch, lanes: ReadonlyArray<string | undefined>) => Effect.Effect<ReadonlyArray<Outcome>>

@@ -21,19 +21,19 @@ const run = Date.now().toString(36)
 let count = 0
 
 /** A name that no other run of the tests has used. */
-export const unique = (name: string): string =>
+const unique = (name: string): string =>
   `kafka_${name.replace(/[^a-zA-Z0-9_.-]+/g, "_").slice(0, 100)}_${run}_${++count}`
 
 const clientOf = (brokers: string) => new Kafka({ brokers: brokers.split(","), logLevel: logLevel.NOTHING })
 
-export const withAdmin = <A>(brokers: string, use: (admin: Admin) => Promise<A>): Effect.Effect<A, unknown> =>
+const withAdmin = <A>(brokers: string, use: (admin: Admin) => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.acquireUseRelease(
     Effect.tryPromise(async () => {
       const admin = clientOf(brokers).admin()
       await admin.connect()
       return admin
     }),
-    (admin) => Effect.tryPromise({ try: () => use(admin), catch: (error) => error }),
+    (admin) => Effect.tryPromise(() => use(admin)),
     (admin) => Effect.promise(() => admin.disconnect())
   )
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url"
 const root = fileURLToPath(new URL("../../../..", import.meta.url))
 
 const services = (cache: string, port: number, ...args: ReadonlyArray<string>) =>
-  Effect.async<string, Error>((resume) => {
+  Effect.async<string, string>((resume) => {
     const child = execFile(
       process.execPath,
       [path.join(root, "scripts/services.mjs"), ...args],
@@ -24,7 +24,7 @@ const services = (cache: string, port: number, ...args: ReadonlyArray<string>) =
         timeout: 120_000
       },
       (error, stdout, stderr) =>
-        resume(error === null ? Effect.succeed(stdout) : Effect.fail(new Error(`${error.message}\n${stderr}`)))
+        resume(error === null ? Effect.succeed(stdout) : Effect.fail(`${error.message}\n${stderr}`))
     )
     return Effect.sync(() => child.kill())
   })
