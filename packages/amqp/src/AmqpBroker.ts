@@ -16,7 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import * as Client from "./internal/client.ts"
+import type * as Client from "./internal/client.ts"
 import * as Consumer from "./internal/consumer.ts"
 import * as Declare from "./internal/declare.ts"
 import { isBlocked, unreachable } from "./internal/destination.ts"
@@ -95,8 +95,9 @@ export interface Options {
    */
   readonly recovery?: Schedule.Schedule<unknown> | undefined
   /** For `amqps:`: authority, certificate and key, as Node's `tls.connect` takes them. */
-  readonly tls?: Pick<SocketOptions, "ca" | "cert" | "key" | "passphrase" | "pfx" | "servername" | "rejectUnauthorized"> |
-    undefined
+  readonly tls?:
+    | Pick<SocketOptions, "ca" | "cert" | "key" | "passphrase" | "pfx" | "servername" | "rejectUnauthorized">
+    | undefined
   /** What RabbitMQ lists the connections as. Default `effect-cqrs`. */
   readonly connectionName?: string | undefined
 }
@@ -175,8 +176,7 @@ export const make = (
     }
     return Broker.of({
       publish: own.publish,
-      consume: (subscription) =>
-        Effect.flatMap(consumingLink, (link) => Consumer.join(link, subscription, consumer)),
+      consume: (subscription) => Effect.flatMap(consumingLink, (link) => Consumer.join(link, subscription, consumer)),
       sift: (queue, decide) =>
         Effect.flatMap(consumingLink, (link) => {
           const connection = link.current()

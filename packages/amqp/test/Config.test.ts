@@ -8,8 +8,7 @@ const read = (values: Record<string, string>) =>
 
 const secret = "amqp://user:very-secret@localhost:5672/x"
 
-const failure = (options: AmqpBroker.Options) =>
-  Effect.flip(Layer.build(AmqpBroker.layer(options))).pipe(Effect.scoped)
+const failure = (options: AmqpBroker.Options) => Effect.flip(Layer.build(AmqpBroker.layer(options))).pipe(Effect.scoped)
 
 describe("configuration", () => {
   it.effect("only the URL must be there", () =>

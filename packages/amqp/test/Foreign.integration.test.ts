@@ -51,7 +51,9 @@ const run = (command: string, args: ReadonlyArray<string>) =>
   Effect.async<string, Error>((resume) => {
     const child = execFile(command, args, { timeout: 30_000 }, (error, stdout, stderr) =>
       resume(error === null ? Effect.succeed(stdout) : Effect.fail(new Error(`${error.message}\n${stderr}`))))
-    return Effect.sync(() => child.kill())
+    return Effect.sync(() =>
+      child.kill()
+    )
   })
 
 const published = (name: string, mode: "binary" | "structured" = "binary") => {
@@ -100,37 +102,41 @@ Endpoint.suite("RabbitMQ", { ...suiteOptions, variable: "EFFECT_CQRS_RABBITMQ_UR
         }), 60_000)
     })
 
-    it.scopedLive("is a valid CloudEvent to its SDK, with the properties of AMQP beside it", () =>
-      Effect.gen(function*() {
-        const name = yield* topic
-        const raw = yield* channel
-        yield* published(name)
-        const message = yield* Effect.promise(() => raw.get(name, { noAck: true }))
-        if (message === false) return assert.fail("nothing came")
-        const { contentType, correlationId, deliveryMode, headers, messageId, timestamp, type } = message.properties
-        const attributes = Object.fromEntries(
-          Object.entries(headers ?? {}).flatMap(([header, value]) =>
-            header.startsWith("cloudEvents_") ? [[header.slice("cloudEvents_".length), value]] : []
+    it.scopedLive(
+      "is a valid CloudEvent to its SDK, with the properties of AMQP beside it",
+      () =>
+        Effect.gen(function*() {
+          const name = yield* topic
+          const raw = yield* channel
+          yield* published(name)
+          const message = yield* Effect.promise(() => raw.get(name, { noAck: true }))
+          if (message === false) return assert.fail("nothing came")
+          const { contentType, correlationId, deliveryMode, headers, messageId, timestamp, type } = message.properties
+          const attributes = Object.fromEntries(
+            Object.entries(headers ?? {}).flatMap(([header, value]) =>
+              header.startsWith("cloudEvents_") ? [[header.slice("cloudEvents_".length), value]] : []
+            )
           )
-        )
-        const event = new CloudEvent({
-          ...attributes,
-          datacontenttype: contentType,
-          data: JSON.parse(message.content.toString())
-        })
-        assert.isTrue(event.validate())
-        assert.deepInclude({ ...event }, expected)
-        assert.strictEqual(headers?.tenant, "größe")
-        assert.strictEqual(headers?.traceparent, expected.traceparent)
-        assert.deepStrictEqual({ contentType, correlationId, deliveryMode, messageId, timestamp, type }, {
-          contentType: "application/json",
-          correlationId: "correlation",
-          deliveryMode: 2,
-          messageId: expected.id,
-          timestamp: 1_700_000_000,
-          type: "room_closed"
-        })
-      }), 60_000)
+          const event = new CloudEvent({
+            ...attributes,
+            datacontenttype: contentType,
+            data: JSON.parse(message.content.toString())
+          })
+          assert.isTrue(event.validate())
+          assert.deepInclude({ ...event }, expected)
+          assert.strictEqual(headers?.tenant, "größe")
+          assert.strictEqual(headers?.traceparent, expected.traceparent)
+          assert.deepStrictEqual({ contentType, correlationId, deliveryMode, messageId, timestamp, type }, {
+            contentType: "application/json",
+            correlationId: "correlation",
+            deliveryMode: 2,
+            messageId: expected.id,
+            timestamp: 1_700_000_000,
+            type: "room_closed"
+          })
+        }),
+      60_000
+    )
 
     it.scopedLive("in structured mode is a JSON document of the CloudEvents format", () =>
       Effect.gen(function*() {

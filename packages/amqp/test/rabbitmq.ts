@@ -4,8 +4,8 @@ import type { BrokerSuite } from "@effect-cqrs/testing"
 import { Proxy } from "@effect-cqrs/testing"
 import type { Channel, ChannelModel } from "amqplib"
 import { connect } from "amqplib"
-import { available, own } from "./node.ts"
 import { Context, Effect, Layer, Queue, Redacted, type Scope } from "effect"
+import { available, own } from "./node.ts"
 
 export const endpoint = {
   variable: "EFFECT_CQRS_RABBITMQ_URL",
@@ -69,7 +69,8 @@ const run = `${process.pid.toString(36)}${Date.now().toString(36)}`
 let count = 0
 
 /** A name that no other test has used. */
-export const unique = (name: string): string => `amqp.${name.replace(/[^a-zA-Z0-9]+/g, "_").slice(0, 80)}.${run}.${++count}`
+export const unique = (name: string): string =>
+  `amqp.${name.replace(/[^a-zA-Z0-9]+/g, "_").slice(0, 80)}.${run}.${++count}`
 
 /** The broker, with what is made for it noticed. */
 const noticed = (layer: Layer.Layer<Broker.Broker, unknown>): Layer.Layer<Broker.Broker, unknown, Admin> =>

@@ -26,7 +26,12 @@ const waits = (name: string, verdict: Verdict, advice?: string): Row => ({
   advice
 })
 
-const stays = (name: string, verdict: Verdict, advice?: string): Row => ({ name, verdict, isConfiguration: true, advice })
+const stays = (name: string, verdict: Verdict, advice?: string): Row => ({
+  name,
+  verdict,
+  isConfiguration: true,
+  advice
+})
 
 const version = "the server and this client do not speak the same protocol"
 

@@ -88,8 +88,10 @@ export const join = (
 
     const failed = (error: BrokerError) =>
       error.reason === "Configuration"
-        ? Effect.flatMap(Deferred.fail(first, error), (isFirst) =>
-          isFirst ? Effect.void : Effect.logError(`${error.message}. It is tried again.`))
+        ? Effect.flatMap(
+          Deferred.fail(first, error),
+          (isFirst) => isFirst ? Effect.void : Effect.logError(`${error.message}. It is tried again.`)
+        )
         : Effect.zipRight(
           Deferred.succeed(first, undefined),
           Effect.logWarning(`The consumer ${subscription.group} has no messages: ${error.message}. It is tried again.`)

@@ -27,7 +27,7 @@ export const topology = (connection: Connection, options: Declaring): Effect.Eff
       const { bindings = [], exchanges = [], queues = [] } = options.topology
       for (const exchange of exchanges) yield* declareExchange(channel, exchange, options)
       for (const queue of queues) yield* declareQueue(channel, queue, options)
-      if (options.declare) for (const binding of bindings) yield* bind(channel, binding)
+      if (options.declare) { for (const binding of bindings) yield* bind(channel, binding) }
     })))
 
 /** The queues that a group has for a topic. */
@@ -79,10 +79,11 @@ export const ensure = (
     on((channel) => declareExchange(channel, exchange, options)),
     Effect.tap(
       options.asItIs
-        ? Effect.catchIf(declared, isConflict, () =>
-          on((channel) =>
-            declareQueue(channel, queue, { ...options, declare: false })
-          ))
+        ? Effect.catchIf(
+          declared,
+          isConflict,
+          () => on((channel) => declareQueue(channel, queue, { ...options, declare: false }))
+        )
         : declared,
       on((channel) =>
         Effect.forEach(
@@ -159,8 +160,7 @@ const declareExchange = (channel: Channel, { name, type }: Exchange, { declare }
 const declareQueue = (channel: Channel, queue: Queue, { declare, queueType }: Declaring) =>
   request(
     `The queue ${queue.name}`,
-    () =>
-      declare ? channel.assertQueue(queue.name, argumentsOf(queue, queueType)) : channel.checkQueue(queue.name)
+    () => declare ? channel.assertQueue(queue.name, argumentsOf(queue, queueType)) : channel.checkQueue(queue.name)
   )
 
 const bind = (channel: Channel, { exchange, queue, routingKey }: Binding) =>

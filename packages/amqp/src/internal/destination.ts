@@ -207,7 +207,8 @@ const nacked = (exchange: string): Outcome => ({
 const unroutable = ({ exchange, routingKey }: Entry): Outcome => ({
   _tag: "Retriable",
   scope: "destination",
-  reason: `No queue is bound to the exchange ${exchange} for the routing key ${routingKey}: bind one, or let a group consume it`
+  reason:
+    `No queue is bound to the exchange ${exchange} for the routing key ${routingKey}: bind one, or let a group consume it`
 })
 
 const unsendable = (error: unknown, where: string): Outcome =>

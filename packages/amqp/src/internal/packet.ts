@@ -1,5 +1,5 @@
 import type { Message } from "@effect-cqrs/core/Message"
-import * as Wire from "@effect-cqrs/core/Wire"
+import type * as Wire from "@effect-cqrs/core/Wire"
 import type { Message as Received, MessageProperties, Options } from "amqplib"
 import * as Either from "effect/Either"
 import { createHash } from "node:crypto"
@@ -41,7 +41,9 @@ export const incoming = (topic: string, { content, properties }: Received): Wire
   for (const name of Object.keys(table)) {
     const value: unknown = table[name]
     if (typeof value === "string") headers[name] = value
-    else if ((typeof value === "number" || typeof value === "boolean") && !added.has(name)) headers[name] = String(value)
+    else if ((typeof value === "number" || typeof value === "boolean") && !added.has(name)) {
+      headers[name] = String(value)
+    }
   }
   return {
     topic,
@@ -135,9 +137,9 @@ const placeOf = (content: Buffer, properties: MessageProperties): string => {
   const hash = createHash("sha256").update(content)
   for (const name of [...kept, "headers"] as const) {
     if (name !== "headers") hash.update(`\0${String(properties[name] ?? "")}`)
-    else for (const [header, value] of Object.entries(properties.headers ?? {})) {
-      if (!header.startsWith("x-")) hash.update(`\0${header}\0${JSON.stringify(value)}`)
-    }
+    else {for (const [header, value] of Object.entries(properties.headers ?? {})) {
+        if (!header.startsWith("x-")) hash.update(`\0${header}\0${JSON.stringify(value)}`)
+      }}
   }
   return hash.digest("base64url")
 }

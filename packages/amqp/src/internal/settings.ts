@@ -20,7 +20,9 @@ export const clientsOf = (options: Options): Effect.Effect<ReadonlyArray<Client.
   const timeout = Duration.toMillis(options.connectTimeout ?? "10 seconds")
   return Effect.forEach(urls, (one, n) => {
     const parsed = Either.getOrUndefined(Either.try(() => new URL(Redacted.value(one))))
-    if (parsed === undefined || (parsed.protocol !== "amqp:" && parsed.protocol !== "amqps:") || parsed.hostname === "") {
+    if (
+      parsed === undefined || (parsed.protocol !== "amqp:" && parsed.protocol !== "amqps:") || parsed.hostname === ""
+    ) {
       return misconfigured(
         `The URL ${n + 1} of RabbitMQ is none: it is written as amqp://user:password@host:5672/vhost, or with amqps:`
       )

@@ -58,7 +58,9 @@ export const sift = <E, R>(
           })
           return Effect.as(through(read, channel), false)
         })))
-      if (!isLocked) continue
+      if (!isLocked) {
+        continue
+      }
       if (consumerCount > 0) {
         return yield* new BrokerError({
           reason: "Unavailable",

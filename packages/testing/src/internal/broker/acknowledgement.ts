@@ -95,7 +95,8 @@ export const acknowledgementCases = <R>(
         while (handled.length < good.length && attempts < 1000) {
           attempts += 1
           yield* Effect.exit(Effect.scoped(Effect.flatMap(next(source), ({ message }) => {
-            if (message.key === "bad") return Effect.fail("no")
+            // the others may still be on their way
+            if (message.key === "bad") return Effect.delay(Effect.fail("no"), "1 millis")
             handled.push(message.id)
             return Effect.void
           })))
