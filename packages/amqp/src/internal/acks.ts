@@ -1,3 +1,4 @@
+import * as Timers from "node:timers"
 import type { Channel } from "./client.ts"
 
 /**
@@ -19,7 +20,7 @@ export class Acks {
     this.settled.add(tag)
     if (this.isScheduled) return
     this.isScheduled = true
-    setImmediate(() => this.flush())
+    Timers.setImmediate(() => this.flush())
   }
 
   flush(): void {
