@@ -146,7 +146,7 @@ Endpoint.suite("RabbitMQ", { ...suiteOptions, variable: "EFFECT_CQRS_RABBITMQ_UR
         const message = yield* Effect.promise(() => raw.get(name, { noAck: true }))
         if (message === false) return assert.fail("nothing came")
         assert.match(message.properties.contentType, /^application\/cloudevents\+json/)
-        const event = new CloudEvent(JSON.parse(message.content.toString()))
+        const event = new CloudEvent<unknown>(JSON.parse(message.content.toString()))
         assert.isTrue(event.validate())
         const attributes: Record<string, unknown> = { ...event }
         assert.deepInclude(attributes, { ...expected, data: { roomId: "blue" } })

@@ -139,6 +139,8 @@ cli(process.argv).pipe(
   ),
   NodeRuntime.runMain({
     disableErrorReporting: true,
+    // it would write to standard output, beside the one below
+    disablePrettyLogger: true,
     // a run that was broken off has measured nothing
     teardown: (exit, onExit) => Exit.isInterrupted(exit) ? onExit(130) : defaultTeardown(exit, onExit)
   })

@@ -152,7 +152,7 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
       const traceparent = incoming.headers.traceparent
       const complete = (attributes: Record<string, string>): Record<string, string | undefined> => ({
         ...attributes,
-        partitionkey: attributes.partitionkey ?? incoming.key,
+        partitionkey: attributes.partitionkey ?? found.partitionkey ?? incoming.key,
         traceparent: attributes.traceparent ?? traceparent
       })
       const rest = { topic: incoming.topic, headers, payload: incoming.body }
@@ -198,7 +198,7 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
           kind: "notification",
           version: 1,
           topic: incoming.topic,
-          key: incoming.key,
+          key: found.partitionkey ?? incoming.key,
           source: found.source ?? "",
           time: 0,
           correlationId: found.correlationid ?? found.id ?? incoming.place,

@@ -1,30 +1,16 @@
 /** `npm run demo` as a process: what it says where it cannot run. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { execFile } from "node:child_process"
-import { fileURLToPath } from "node:url"
-
-const main = fileURLToPath(new URL("../src/meeting-rooms/main.ts", import.meta.url))
-
-interface Ended {
-  readonly code: unknown
-  readonly stdout: string
-  readonly stderr: string
-}
-
-const demo = (...args: ReadonlyArray<string>) =>
-  Effect.async<Ended>((resume) => {
-    const child = execFile(process.execPath, ["--import", "tsx", main, ...args], (error, stdout, stderr) => {
-      resume(Effect.succeed({ code: error?.code ?? 0, stdout, stderr }))
-    })
-    return Effect.sync(() => child.kill())
-  })
+import { demo } from "./support.ts"
 
 describe("the demo says in one sentence on standard error, and exits with 1, if", () => {
   for (
     const [why, args, said] of [
       ["its input is a directory", ["--input", "/"], "/ is a directory: give --input a file"],
       ["its input is not there", ["--input", "/nowhere.ndjson"], "There is no file /nowhere.ndjson"],
+      ["the memory broker is to be shared by processes", ["--processes"], "The memory broker lives in one process"],
+      ["a file is given to a server", ["--database", "mysql", "--file", "x"], "--file is SQLite's"],
+      ["a role has no run to join", ["--broker", "kafka", "--role", "relay"], "--role joins a run"],
       ["its database cannot be opened", ["--commands", "1", "--file", "/nowhere/x.db"], "/nowhere/x.db"]
     ] as const
   ) {

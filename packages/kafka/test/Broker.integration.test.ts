@@ -1,39 +1,55 @@
-import { KafkaBroker } from "@effect-cqrs/kafka"
+import type { KafkaBroker } from "@effect-cqrs/kafka"
 import { BrokerSuite, Endpoint, Proxy, Suite } from "@effect-cqrs/testing"
 import { describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
-import { endpoint, hasty, topic } from "./support/kafka.ts"
+import { Effect, Exit, Redacted, Scope } from "effect"
+import { afterAll } from "vitest"
+import { destination, endpoint, foreign, hasty, on, Server, topic } from "./support/kafka.ts"
+import { ownServer } from "./support/server.ts"
+
+/** One for all cases that restart it. */
+const own = Effect.runSync(Effect.gen(function*() {
+  const scope = yield* Scope.make()
+  const server = yield* Effect.cached(Scope.extend(ownServer(19_292), scope))
+  return { server, close: Scope.close(scope, Exit.void) }
+}))
+
+afterAll(() => Effect.runPromise(own.close), 60_000)
 
 Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
   const brokers = Redacted.value(url)
-  const suite = (
-    name: string,
-    producer: KafkaBroker.ProducerOptions,
-    consumer: KafkaBroker.ConsumerOptions,
-    partitions: number
-  ) =>
-    BrokerSuite.suite(name, {
+  const [host, port] = brokers.split(",")[0]!.split(":") as [string, string]
+  const options = (given: Partial<KafkaBroker.Options>): Partial<KafkaBroker.Options> => ({
+    ...given,
+    consumer: { ...hasty, ...given.consumer }
+  })
+
+  const suite = (name: string, given: Partial<KafkaBroker.Options>, facts: Partial<BrokerSuite.Facts<Server>> = {}) =>
+    BrokerSuite.suite<Server>(name, {
       describe,
       it,
-      layer: () => KafkaBroker.layer({ brokers: brokers.split(","), producer, consumer: { ...hasty, ...consumer } }),
-      topic: (name) => topic(brokers, name, { partitions }),
+      layer: () => on(brokers, options(given)),
+      topic: (name) => Effect.flatMap(Server, (server) => topic(server.brokers, name)),
       ordered: true,
       countsRedeliveries: Suite.unsupported("Kafka does not count them"),
       capacity: Suite.unsupported("Kafka keeps all messages for all groups"),
-      restart: Suite.unsupported("others use this server"),
+      restart: () =>
+        Effect.map(own.server, (server) => ({ layer: on(server.brokers, options(given)), restart: server.restart })),
       network: () =>
-        Effect.map(Proxy.make({ host: "127.0.0.1", port: Number(brokers.split(":")[1]) }), (proxy) => ({
+        Effect.map(Proxy.make({ host, port: Number(port) }), (proxy) => ({
           proxy,
-          layer: KafkaBroker.layer({
-            brokers: brokers.split(","),
-            producer: { ...producer, deadline: "2 seconds" },
-            consumer: { ...hasty, sessionTimeout: "6 seconds", ...consumer },
-            requestTimeout: "2 seconds",
-            redirect: () => ({ host: "127.0.0.1", port: proxy.port })
-          })
+          layer: on(
+            brokers,
+            options({
+              ...given,
+              producer: { ...given.producer, deadline: "2 seconds" },
+              consumer: { sessionTimeout: "6 seconds", ...given.consumer },
+              requestTimeout: "2 seconds",
+              redirect: () => ({ host: "127.0.0.1", port: proxy.port })
+            })
+          )
         })),
-      destination: Suite.unsupported("not declared yet"),
-      foreign: Suite.unsupported("not declared yet"),
+      destination,
+      foreign,
       tombstones: true,
       durable: true,
       window: { beyond: 0 },
@@ -41,8 +57,9 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
       largestPayload: 1024 * 1024,
       quiet: "300 millis",
       patience: "15 seconds",
-      timeout: 60_000
+      timeout: 90_000,
+      ...facts
     })
 
-  suite("kafka", {}, {}, 3)
+  suite("kafka", {})
 })

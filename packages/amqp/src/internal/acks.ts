@@ -1,4 +1,3 @@
-import * as Timers from "node:timers"
 import type { Channel } from "./client.ts"
 
 /**
@@ -20,7 +19,8 @@ export class Acks {
     this.settled.add(tag)
     if (this.isScheduled) return
     this.isScheduled = true
-    Timers.setImmediate(() => this.flush())
+    // eslint-disable-next-line no-restricted-syntax -- a fiber for each turn would cost more than what it acknowledges
+    setImmediate(() => this.flush())
   }
 
   flush(): void {

@@ -2,6 +2,7 @@
  * `npm run bench -- brokers`: relays to real brokers, and consumers of them, with the raw clients beside.
  */
 import { kafka } from "../brokers/Kafka.ts"
+import { rabbitmq } from "../brokers/Rabbit.ts"
 import { relayTo } from "../brokers/RelayTo.ts"
 import { servers } from "../Database.ts"
 import type { Suite } from "../Suite.ts"
@@ -15,6 +16,25 @@ export const suite: Suite = {
   measurements: [
     relayTo(mariadb, kafka, [
       { id: "relay", title: "relay, 1,000 keys", keys: 1000, messages: 100_000, target: { atLeast: 0.85 } }
+    ]),
+    relayTo(mariadb, rabbitmq, [
+      {
+        id: "relay",
+        title: "relay, 1,000 keys, pipelined",
+        keys: 1000,
+        messages: 60_000,
+        pipelined: true,
+        target: { atLeast: 0.85 }
+      },
+      { id: "strict-1", title: "  strict order, 1 key", keys: 1, messages: 2000 },
+      { id: "strict-100", title: "  strict order, 100 keys", keys: 100, messages: 20_000 },
+      {
+        id: "strict-10000",
+        title: "  strict order, 10,000 keys",
+        keys: 10_000,
+        messages: 200_000,
+        target: { atLeast: 0.7 }
+      }
     ])
   ]
 }

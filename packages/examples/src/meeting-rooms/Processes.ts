@@ -59,9 +59,10 @@ export const runProcesses = (
       const said = yield* Stream.runFold(Stream.decodeText(writer.stdout), "", (all, text) => all + text)
       const code = yield* writer.exitCode
       if (code !== 0) return yield* new SettingError({ message: `The writer failed with ${code}` })
-      return yield* Schema.decode(CountsOf)(said.trim())
+      const counts = yield* Schema.decode(CountsOf)(said.trim())
+      yield* quiescence(Effect.void)
+      return counts
     })
     const counts = yield* Effect.raceFirst(written, Effect.raceFirst(relay, consumer))
-    yield* quiescence(Effect.void)
     return yield* report(counts)
   }).pipe(Effect.scoped, Effect.provide(Ground(setting)))

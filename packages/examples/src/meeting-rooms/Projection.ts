@@ -30,6 +30,9 @@ const Handlers = Subscribers.layer(
   })
 )
 
+/** Of the consumers below. */
+export const groups = ["room-views", "audit"] as const
+
 // #region consumer
 /** Keeps a copy of the rooms' state: each event once, by the inbox. */
 export const Projection = Consumer.layer({

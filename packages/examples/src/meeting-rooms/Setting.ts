@@ -44,8 +44,13 @@ export const Database = (
 ): Layer.Layer<SqlClient.SqlClient, ConfigError.ConfigError | SqlError.SqlError> =>
   database === "sqlite"
     ? Layer.effectDiscard(
-      // survives a crash of the process, not of the machine: enough for a demonstration, and without a disk sync per commit
-      Effect.flatMap(SqlClient.SqlClient, (sql) => sql`pragma synchronous = normal`)
+      Effect.flatMap(SqlClient.SqlClient, (sql) =>
+        Effect.zipRight(
+          // survives a crash of the process, not of the machine: enough for a demonstration, and without a disk sync per commit
+          sql`pragma synchronous = normal`,
+          // a statement outside of a transaction waits for the other processes, too
+          sql`pragma busy_timeout = 5000`
+        ))
     ).pipe(Layer.provideMerge(SqliteClient.layer({ filename: file })))
     : Layer.unwrapEffect(Effect.map(addresses[database], (address) => {
       const url = new URL(Redacted.value(address))

@@ -5,6 +5,7 @@ import { NodeContext, NodeRuntime, NodeStream } from "@effect/platform-node"
 import { Cause, Console, Effect, Layer, Logger, Option, Ref, Schedule, Schema } from "effect"
 import { randomBytes } from "node:crypto"
 import { fileURLToPath } from "node:url"
+import { tidied } from "./Brokers.ts"
 import { type Counts, isSound, type Report, run, write } from "./Demo.ts"
 import { abridged, fromLines, generate, type Malformed } from "./Input.ts"
 import { conclusion, roles, runProcesses } from "./Processes.ts"
@@ -108,6 +109,7 @@ const command = Command.make("demo", {
     }
 
     yield* prepared(setting)
+    yield* tidied(setting)
     const report = yield* options.processes
       ? runProcesses(setting, [
         ...Option.match(options.commands, {
@@ -184,5 +186,5 @@ cli(process.argv).pipe(
   Effect.provide(
     Layer.mergeAll(NodeContext.layer, Logger.replace(Logger.defaultLogger, Logger.prettyLogger({ stderr: true })))
   ),
-  NodeRuntime.runMain({ disableErrorReporting: true })
+  NodeRuntime.runMain({ disableErrorReporting: true, disablePrettyLogger: true })
 )

@@ -1,7 +1,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { type Judged, ofCode, ofError } from "./classification.ts"
+import { type Judged, ofCode } from "./classification.ts"
 import type { Client } from "./client.ts"
 
 /** A topic as it is now. */
@@ -124,9 +124,9 @@ export const make = (client: Client, maxAge: number): Effect.Effect<Catalog> =>
 export const problems = (
   catalog: Catalog,
   topics: ReadonlyArray<string>
-): Effect.Effect<ReadonlyArray<string>, Judged> =>
+): Effect.Effect<ReadonlyArray<string>, unknown> =>
   topics.length === 0 ? Effect.succeed([]) : Effect.map(
-    Effect.mapError(catalog.find(topics), ofError),
+    catalog.find(topics),
     (found) => [...found.values()].flatMap((one) => Either.isLeft(one) ? [one.left.reason] : [])
   )
 

@@ -189,5 +189,7 @@ export const detailsOf = (
   error: unknown
 ): { readonly name: string; readonly type: string; readonly message: string; readonly code: unknown } => {
   const { code, message, name, type } = (error ?? {}) as Record<string, unknown>
-  return { name: String(name), type: String(type), message: String(message), code }
+  // of several nodes, none of which could be reached
+  const said = typeof message === "string" && message !== "" ? message : String(code ?? name ?? error)
+  return { name: String(name), type: String(type), message: said, code }
 }

@@ -1,4 +1,6 @@
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { detailsOf } from "./classification.ts"
 import type { Client } from "./client.ts"
 
 /** A producer as the brokers know it: they write a record batch once by its id and the number of its first message. */
@@ -24,7 +26,11 @@ export interface Sessions {
 export const make = (client: Pick<Client, "producerId">): Effect.Effect<Sessions> =>
   Effect.map(Effect.makeSemaphore(1), (semaphore) => {
     let current: Session | undefined
-    const begin = Effect.map(client.producerId, ({ producerEpoch, producerId }) => {
+    const assigned = Effect.retry(client.producerId, {
+      while: (error) => detailsOf(error).type === "GROUP_LOAD_IN_PROGRESS",
+      schedule: Schedule.spaced(loadingDelay)
+    })
+    const begin = Effect.map(assigned, ({ producerEpoch, producerId }) => {
       const numbers = new Map<string, number>()
       const session: Session = {
         producerId,
@@ -51,6 +57,9 @@ export const make = (client: Pick<Client, "producerId">): Effect.Effect<Sessions
       }
     }
   })
+
+/** A node that has just started says so for some seconds; in milliseconds. Who waits for it has a deadline. */
+const loadingDelay = 100
 
 /** Numbers are 32 bits, and begin again after that: long before, another session does. */
 const lastNumber = 2 ** 31 - 2 ** 20

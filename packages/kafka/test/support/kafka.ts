@@ -1,7 +1,8 @@
-import type { KafkaBroker } from "@effect-cqrs/kafka"
-import { Effect } from "effect"
-import type { Admin } from "kafkajs"
-import { Kafka, logLevel } from "kafkajs"
+import type { Broker } from "@effect-cqrs/core"
+import { KafkaBroker } from "@effect-cqrs/kafka"
+import type { BrokerSuite } from "@effect-cqrs/testing"
+import { Context, Effect, Layer, Queue } from "effect"
+import { type Admin, type IHeaders, Kafka, logLevel } from "kafkajs"
 
 export const endpoint = {
   variable: "EFFECT_CQRS_KAFKA_BROKERS",
@@ -23,10 +24,12 @@ let count = 0
 export const unique = (name: string): string =>
   `kafka_${name.replace(/[^a-zA-Z0-9_.-]+/g, "_").slice(0, 100)}_${run}_${++count}`
 
+const clientOf = (brokers: string) => new Kafka({ brokers: brokers.split(","), logLevel: logLevel.NOTHING })
+
 export const withAdmin = <A>(brokers: string, use: (admin: Admin) => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.acquireUseRelease(
     Effect.tryPromise(async () => {
-      const admin = new Kafka({ brokers: brokers.split(","), logLevel: logLevel.NOTHING }).admin()
+      const admin = clientOf(brokers).admin()
       await admin.connect()
       return admin
     }),
@@ -34,26 +37,118 @@ export const withAdmin = <A>(brokers: string, use: (admin: Admin) => Promise<A>)
     (admin) => Effect.promise(() => admin.disconnect())
   )
 
+interface TopicOptions {
+  readonly partitions?: number | undefined
+  readonly config?: Record<string, string> | undefined
+}
+
+const create = (brokers: string, name: string, { config = {}, partitions = 3 }: TopicOptions) =>
+  withAdmin(brokers, (admin) =>
+    admin.createTopics({
+      waitForLeaders: true,
+      topics: [{
+        topic: name,
+        numPartitions: partitions,
+        configEntries: Object.entries({ "max.message.bytes": "4194304", ...config }).map(([name, value]) => ({
+          name,
+          value
+        }))
+      }]
+    }))
+
 /** Makes an empty topic, and answers with its name. */
-export const topic = (
-  brokers: string,
-  name: string,
-  options: { readonly partitions?: number; readonly config?: Record<string, string> } = {}
-): Effect.Effect<string, unknown> => {
+export const topic = (brokers: string, name: string, options: TopicOptions = {}): Effect.Effect<string, unknown> => {
   const called = unique(name)
-  return Effect.as(
-    withAdmin(brokers, (admin) =>
-      admin.createTopics({
-        waitForLeaders: true,
-        topics: [{
-          topic: called,
-          numPartitions: options.partitions ?? 3,
-          configEntries: Object.entries({ "max.message.bytes": "4194304", ...options.config }).map(([name, value]) => ({
-            name,
-            value
-          }))
-        }]
-      })),
-    called
+  return Effect.as(create(brokers, called, options), called)
+}
+
+/** The addresses of the server that a case works on, for what it does past the adapter. */
+export class Server extends Context.Tag("Server")<Server, { readonly brokers: string }>() {}
+
+/** The adapter on a server. */
+export const on = (
+  brokers: string,
+  options: Omit<KafkaBroker.Options, "brokers"> = {}
+): Layer.Layer<Broker.Broker | Server, unknown> =>
+  Layer.merge(
+    KafkaBroker.layer({ brokers: brokers.split(","), ...options }),
+    Layer.succeed(Server, { brokers })
   )
+
+const publish = (record: BrokerSuite.Foreign) =>
+  Effect.flatMap(Server, ({ brokers }) =>
+    Effect.acquireUseRelease(
+      Effect.tryPromise(async () => {
+        const producer = clientOf(brokers).producer({ allowAutoTopicCreation: false })
+        await producer.connect()
+        return producer
+      }),
+      (producer) => {
+        const headers: IHeaders = Object.fromEntries(
+          Object.entries(record.headers).map(([name, value]) => [
+            name,
+            typeof value === "string" ? value : Buffer.from(value)
+          ])
+        )
+        if (record.contentType !== undefined) headers["content-type"] = record.contentType
+        return Effect.tryPromise(() =>
+          producer.send({
+            topic: record.topic,
+            messages: [{
+              key: record.key ?? null,
+              value: record.body === undefined ? null : Buffer.from(record.body),
+              headers
+            }]
+          })
+        )
+      },
+      (producer) => Effect.promise(() => producer.disconnect())
+    ))
+
+/** From the topic's end at the time of the call. */
+const read = (topic: string) =>
+  Effect.gen(function*() {
+    const { brokers } = yield* Server
+    const records = yield* Queue.unbounded<BrokerSuite.Foreign>()
+    const consumer = yield* Effect.acquireRelease(
+      Effect.sync(() => clientOf(brokers).consumer({ groupId: unique("reader"), maxWaitTimeInMs: 50 })),
+      (consumer) => Effect.promise(() => consumer.disconnect())
+    )
+    const offsets = yield* withAdmin(brokers, (admin) => admin.fetchTopicOffsets(topic))
+    yield* Effect.tryPromise(async () => {
+      await consumer.connect()
+      await consumer.subscribe({ topics: [topic], fromBeginning: true })
+      const ended = new Map(offsets.map(({ high, partition }) => [partition, BigInt(high)]))
+      await consumer.run({
+        eachMessage: async ({ message: { headers, key, offset, value }, partition }) => {
+          if (BigInt(offset) < (ended.get(partition) ?? 0n)) return
+          Queue.unsafeOffer(records, {
+            topic,
+            key: key?.toString("utf8"),
+            headers: Object.fromEntries(
+              Object.entries(headers ?? {}).flatMap(([name, held]) =>
+                held === undefined ? [] : [[name, Array.isArray(held) ? Buffer.from(held.at(-1)!) : Buffer.from(held)]]
+              )
+            ),
+            contentType: headers?.["content-type"]?.toString(),
+            body: value === null ? undefined : new Uint8Array(value)
+          })
+        }
+      })
+    })
+    return Queue.take(records)
+  })
+
+/** How programs without this toolkit write and read. */
+export const foreign = { prefix: "ce_", publish, read }
+
+/** Topics that are deleted, and made again. */
+export const destination = {
+  remove: (topic: string) =>
+    Effect.flatMap(Server, ({ brokers }) => withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [topic] }))),
+  restore: (topic: string) =>
+    Effect.flatMap(Server, ({ brokers }) =>
+      // it is a moment until the name is free
+      Effect.retry(create(brokers, topic, {}), { times: 50 })),
+  keepsMessages: false
 }

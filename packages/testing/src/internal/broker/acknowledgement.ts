@@ -95,7 +95,7 @@ export const acknowledgementCases = <R>(
         while (handled.length < good.length && attempts < 1000) {
           attempts += 1
           yield* Effect.exit(Effect.scoped(Effect.flatMap(next(source), ({ message }) => {
-            // the others may still be on their way
+            // others may still be on their way from the server
             if (message.key === "bad") return Effect.delay(Effect.fail("no"), "1 millis")
             handled.push(message.id)
             return Effect.void

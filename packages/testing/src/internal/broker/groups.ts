@@ -127,7 +127,7 @@ export const groupCases = <R>(
           const handled: Array<Message> = []
           for (let member = 0; member < 3; member++) {
             yield* Effect.scoped(Effect.gen(function*() {
-              const source = yield* consume([topic], group, { window: 2 })
+              const source = yield* consume([topic], group, { window: 12 })
               for (let n = 0; n < 4; n++) handled.push((yield* one(source)).message)
               yield* hold(source)
               yield* hold(source)

@@ -1,0 +1,97 @@
+/**
+ * RabbitMQ, through amqplib and through the adapter.
+ */
+import * as AmqpBroker from "@effect-cqrs/amqp/AmqpBroker"
+import type { Message } from "@effect-cqrs/core/Message"
+import { type Channel, type ChannelModel, type ConfirmChannel, connect, type Options } from "amqplib"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { group, type Kind } from "./Kind.ts"
+import { packetOf } from "./Packets.ts"
+
+const variable = "EFFECT_CQRS_RABBITMQ_URL"
+
+const url = () => process.env[variable] ?? ""
+
+const queueOf = (topic: string, name: string) => `${name}.${topic}`
+
+const prefetch = 256
+
+const withConnection = <A>(use: (connection: ChannelModel) => Promise<A>): Effect.Effect<A, unknown> =>
+  Effect.acquireUseRelease(
+    Effect.tryPromise(() => connect(url())),
+    (connection) => Effect.tryPromise(() => use(connection)),
+    (connection) => Effect.promise(() => connection.close())
+  )
+
+const withChannel = <A>(use: (channel: Channel) => Promise<A>): Effect.Effect<A, unknown> =>
+  withConnection(async (connection) => use(await connection.createChannel()))
+
+const publishAll = async (channel: ConfirmChannel, topic: string, messages: ReadonlyArray<Message>) => {
+  const prepared = messages.map((message) => {
+    const { body, contentType, headers } = packetOf("cloudEvents_", message)
+    const options: Options.Publish = {
+      persistent: true,
+      mandatory: true,
+      headers,
+      contentType: contentType!,
+      messageId: message.id,
+      type: message.name,
+      timestamp: Math.floor(message.time / 1000),
+      correlationId: message.correlationId
+    }
+    return { body: Buffer.from(body.buffer, body.byteOffset, body.byteLength), name: message.name, options }
+  })
+  const started = performance.now()
+  for (const { body, name, options } of prepared) {
+    if (!channel.publish(topic, name, body, options)) await new Promise((resolve) => channel.once("drain", resolve))
+  }
+  await channel.waitForConfirms()
+  return performance.now() - started
+}
+
+export const rabbitmq: Kind = {
+  id: "rabbitmq",
+  title: "RabbitMQ",
+  variable,
+  topic: (topic) =>
+    Effect.acquireRelease(
+      withChannel(async (channel) => {
+        await channel.assertExchange(topic, "topic", { durable: true })
+        await channel.assertQueue(queueOf(topic, group), {
+          durable: true,
+          arguments: { "x-queue-type": "quorum", "x-single-active-consumer": true }
+        })
+        await channel.bindQueue(queueOf(topic, group), topic, "#")
+      }),
+      () =>
+        Effect.orDie(withChannel(async (channel) => {
+          await channel.deleteQueue(queueOf(topic, group))
+          await channel.deleteExchange(topic)
+        }))
+    ),
+  count: (topic) => withChannel(async (channel) => (await channel.checkQueue(queueOf(topic, group))).messageCount),
+  layer: (options) =>
+    AmqpBroker.layer({ url: Redacted.make(url()), order: options?.pipelined === true ? "pipelined" : "strict" }),
+  publish: (topic, messages) =>
+    withConnection(async (connection) => publishAll(await connection.createConfirmChannel(), topic, messages)),
+  consume: (topic, name, count, handle) =>
+    withChannel(async (channel) => {
+      await channel.prefetch(prefetch)
+      return new Promise<number>((resolve) => {
+        let handled = 0
+        let started = 0
+        // one after the other, as the consumer with which it is compared
+        let before = Promise.resolve()
+        void channel.consume(queueOf(topic, name), (message) => {
+          if (message === null) return
+          if (started === 0) started = performance.now()
+          before = before.then(() => handle(message.content)).then(() => {
+            channel.ack(message)
+            handled += 1
+            if (handled === count) resolve(performance.now() - started)
+          })
+        })
+      })
+    })
+}
