@@ -3,7 +3,7 @@
  *
  * Source of the codes: AMQP 0-9-1, "Constants", and RabbitMQ's errata; of the rest, amqplib's and Node's own errors.
  */
-export type Verdict =
+type Verdict =
   /** Nobody's messages are taken: the server, its network, this program's login. */
   | "broker"
   /** This exchange's are not. */
@@ -131,7 +131,7 @@ export const ofConnection = (error: unknown): Judged => {
 }
 
 /** amqplib throws these while it encodes a message: it was not sent, and cannot be. */
-export const isEncoding = (error: unknown): boolean => error instanceof RangeError || error instanceof TypeError
+export const isEncoding = (error: unknown): error is Error => error instanceof RangeError || error instanceof TypeError
 
 export const detailsOf = (error: unknown): { readonly code: unknown; readonly message: string } => {
   const { code, message } = (error ?? {}) as Record<string, unknown>

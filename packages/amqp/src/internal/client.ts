@@ -24,13 +24,13 @@ export interface Connection {
   readonly cut: (reason: string) => void
 }
 
-export interface ConfirmingEvents {
+interface ConfirmingEvents {
   readonly closed: (error: unknown) => void
   readonly returned: (message: Message) => void
   readonly drained: () => void
 }
 
-export type Written = "ready" | "full" | { readonly error: unknown }
+type Written = "ready" | "full" | { readonly error: unknown }
 
 /** A channel on which the server confirms what is published. */
 export interface Confirming {

@@ -88,7 +88,7 @@ export const forwarded = (
   return { content, options }
 }
 
-export const bufferOf = (bytes: Uint8Array): Buffer =>
+const bufferOf = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 // -------------------------------------------------------------------------------------
