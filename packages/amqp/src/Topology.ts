@@ -101,7 +101,7 @@ export const queueOf = (group: string, topic: string): string => group === topic
  * import { Topology } from "@effect-cqrs/amqp"
  * import * as assert from "node:assert"
  *
- * assert.strictEqual(Topology.partitionOf("blue", 4), 3)
+ * assert.strictEqual(Topology.partitionOf("blue", 4), 1)
  * ```
  *
  * @since 0.1.0

@@ -4,7 +4,7 @@ import type { BrokerSuite } from "@effect-cqrs/testing"
 import { Proxy } from "@effect-cqrs/testing"
 import type { Channel, ChannelModel } from "amqplib"
 import { connect } from "amqplib"
-import { Cause, Context, Effect, Layer, Queue, Redacted, type Scope } from "effect"
+import { Context, Effect, Layer, Queue, Redacted, type Scope } from "effect"
 import { available, own } from "./node.ts"
 
 export const endpoint = {
@@ -30,10 +30,7 @@ const names = new Map<string, "exchange" | "queue">()
 export const admin = (url: Redacted.Redacted): Effect.Effect<AdminService, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const model = yield* Effect.acquireRelease(
-      Effect.tryPromise({
-        try: () => connect(Redacted.value(url)),
-        catch: (cause) => new Cause.UnknownException(cause)
-      }),
+      Effect.tryPromise({ try: () => connect(Redacted.value(url)), catch: (error) => error }),
       (model) => Effect.ignore(Effect.tryPromise(() => model.close()))
     )
     model.on("error", () => {})
@@ -49,7 +46,7 @@ export const admin = (url: Redacted.Redacted): Effect.Effect<AdminService, unkno
             await channel.close()
             return answer
           },
-          catch: (cause) => new Cause.UnknownException(cause)
+          catch: (error) => error
         }),
       forget: (kind, name) => {
         names.set(`${kind} ${name}`, kind)
@@ -192,7 +189,7 @@ const foreign = {
           await channel.waitForConfirms()
           await channel.close()
         },
-        catch: (cause) => new Cause.UnknownException(cause)
+        catch: (error) => error
       })),
   read: (topic: string) =>
     Effect.gen(function*() {
@@ -216,7 +213,7 @@ const foreign = {
             })
           }, { noAck: true })
         },
-        catch: (cause) => new Cause.UnknownException(cause)
+        catch: (error) => error
       })
       return Queue.take(records)
     })

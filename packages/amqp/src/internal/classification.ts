@@ -131,7 +131,7 @@ export const ofConnection = (error: unknown): Judged => {
 }
 
 /** amqplib throws these while it encodes a message: it was not sent, and cannot be. */
-export const isEncoding = (error: unknown): boolean => error instanceof RangeError || error instanceof TypeError
+export const isEncoding = (error: unknown): error is Error => error instanceof RangeError || error instanceof TypeError
 
 export const detailsOf = (error: unknown): { readonly code: unknown; readonly message: string } => {
   const { code, message } = (error ?? {}) as Record<string, unknown>

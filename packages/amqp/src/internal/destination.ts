@@ -1,7 +1,7 @@
 import type { Outcome } from "@effect-cqrs/core/Broker"
 import type { Message as Returned } from "amqplib"
 import { createHash } from "node:crypto"
-import { type Judged, ofChannel } from "./classification.ts"
+import { isEncoding, type Judged, ofChannel } from "./classification.ts"
 import type { Confirming } from "./client.ts"
 import type { Link } from "./link.ts"
 import type { Packet } from "./packet.ts"
@@ -212,7 +212,7 @@ const unroutable = ({ exchange, routingKey }: Entry): Outcome => ({
 })
 
 const unsendable = (error: unknown, where: string): Outcome =>
-  error instanceof RangeError || error instanceof TypeError
+  isEncoding(error)
     ? {
       _tag: "Rejected",
       reason: `AMQP cannot carry it: ${error.message}. Headers have 64 KiB, and names, types and routing keys 255 bytes`
