@@ -5,7 +5,7 @@ import type { Message } from "@effect-cqrs/core/Message"
 import * as KafkaBroker from "@effect-cqrs/kafka/KafkaBroker"
 import * as Effect from "effect/Effect"
 import { type Admin, type Consumer, Kafka, logLevel, type Producer } from "kafkajs"
-import type { Kind } from "./Kind.ts"
+import { deadLettersOf, type Kind } from "./Kind.ts"
 import { packetOf } from "./Packets.ts"
 
 const variable = "EFFECT_CQRS_KAFKA_BROKERS"
@@ -77,12 +77,15 @@ export const kafka: Kind = {
   id: "kafka",
   title: "Kafka",
   variable,
-  topic: (topic) =>
+  topic: (topic, group) =>
     Effect.acquireRelease(
       withAdmin((admin) =>
-        admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true })
+        admin.createTopics({
+          topics: [topic, deadLettersOf(group)].map((name) => ({ topic: name, numPartitions: partitions })),
+          waitForLeaders: true
+        })
       ),
-      () => Effect.orDie(withAdmin((admin) => admin.deleteTopics({ topics: [topic] })))
+      () => Effect.orDie(withAdmin((admin) => admin.deleteTopics({ topics: [topic, deadLettersOf(group)] })))
     ),
   count: (topic) =>
     withAdmin(async (admin) =>

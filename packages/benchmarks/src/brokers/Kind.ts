@@ -22,10 +22,10 @@ export interface Kind {
   readonly title: string
   /** The environment variable of its address. */
   readonly variable: string
-  /** A topic that was not there before, with the group `bench` waiting for what comes; both go with the scope. */
-  readonly topic: (topic: string) => Effect.Effect<void, unknown, Scope.Scope>
+  /** A topic that was not there before, with a group waiting for what comes; both go with the scope. */
+  readonly topic: (topic: string, group: string) => Effect.Effect<void, unknown, Scope.Scope>
   /** How many messages wait there for the group. */
-  readonly count: (topic: string) => Effect.Effect<number, unknown>
+  readonly count: (topic: string, group: string) => Effect.Effect<number, unknown>
   readonly layer: (options?: Options | undefined) => Layer.Layer<Broker, unknown>
   /**
    * The raw client's own best with the guarantees of the adapter: acknowledged by the broker, and in order by key. What can
@@ -39,4 +39,8 @@ export interface Kind {
   readonly consume: (topic: string, group: string, count: number, handle: Handle) => Effect.Effect<number, unknown>
 }
 
-export const group = "bench"
+/** Where a consumer of the group puts what it cannot handle. */
+export const deadLettersOf = (group: string): string => `${group}.dead-letters`
+
+/** Without the prefix of a run. */
+export const group = "readers"

@@ -6,14 +6,14 @@ import type { Message } from "@effect-cqrs/core/Message"
 import { type Channel, type ChannelModel, type ConfirmChannel, connect, type Options } from "amqplib"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { group, type Kind } from "./Kind.ts"
+import { deadLettersOf, type Kind } from "./Kind.ts"
 import { packetOf } from "./Packets.ts"
 
 const variable = "EFFECT_CQRS_RABBITMQ_URL"
 
 const url = () => process.env[variable] ?? ""
 
-const queueOf = (topic: string, name: string) => `${name}.${topic}`
+const queueOf = (topic: string, group: string) => `${group}.${topic}`
 
 const prefetch = 256
 
@@ -54,7 +54,7 @@ export const rabbitmq: Kind = {
   id: "rabbitmq",
   title: "RabbitMQ",
   variable,
-  topic: (topic) =>
+  topic: (topic, group) =>
     Effect.acquireRelease(
       withChannel(async (channel) => {
         await channel.assertExchange(topic, "topic", { durable: true })
@@ -68,14 +68,17 @@ export const rabbitmq: Kind = {
         Effect.orDie(withChannel(async (channel) => {
           await channel.deleteQueue(queueOf(topic, group))
           await channel.deleteExchange(topic)
+          await channel.deleteQueue(deadLettersOf(group))
+          await channel.deleteExchange(deadLettersOf(group))
         }))
     ),
-  count: (topic) => withChannel(async (channel) => (await channel.checkQueue(queueOf(topic, group))).messageCount),
+  count: (topic, group) =>
+    withChannel(async (channel) => (await channel.checkQueue(queueOf(topic, group))).messageCount),
   layer: (options) =>
     AmqpBroker.layer({ url: Redacted.make(url()), order: options?.pipelined === true ? "pipelined" : "strict" }),
   publish: (topic, messages) =>
     withConnection(async (connection) => publishAll(await connection.createConfirmChannel(), topic, messages)),
-  consume: (topic, name, count, handle) =>
+  consume: (topic, group, count, handle) =>
     withChannel(async (channel) => {
       await channel.prefetch(prefetch)
       return new Promise<number>((resolve) => {
@@ -83,7 +86,7 @@ export const rabbitmq: Kind = {
         let started = 0
         // one after the other, as the consumer with which it is compared
         let before = Promise.resolve()
-        void channel.consume(queueOf(topic, name), (message) => {
+        void channel.consume(queueOf(topic, group), (message) => {
           if (message === null) return
           if (started === 0) started = performance.now()
           before = before.then(() => handle(message.content)).then(() => {

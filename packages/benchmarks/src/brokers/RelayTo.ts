@@ -10,7 +10,7 @@ import * as Backlog from "../outbox/Backlog.ts"
 import * as Program from "../outbox/Program.ts"
 import { Run, WrongResult } from "../Run.ts"
 import type { Measurement, Round, Row } from "../Suite.ts"
-import type { Kind, Options } from "./Kind.ts"
+import { group, type Kind, type Options } from "./Kind.ts"
 import { waiting } from "./Waiting.ts"
 
 interface Case extends Options {
@@ -47,9 +47,9 @@ export const relayTo = (server: Server, kind: Kind, cases: ReadonlyArray<Case>):
       Effect.scoped(Effect.gen(function*() {
         const prefix = `effect_cqrs_bench_${process.pid}_${++topics}.`
         const topic = `${prefix}bench`
-        yield* kind.topic(topic)
+        yield* kind.topic(topic, `${prefix}${group}`)
         const millis = yield* publish({ prefix, topic })
-        const there = yield* settledCount(kind, topic, messages)
+        const there = yield* settledCount(kind, topic, `${prefix}${group}`, messages)
         if (there !== messages) {
           return yield* new WrongResult({ message: `${there} messages wait at ${kind.title} of ${messages}` })
         }
@@ -93,12 +93,12 @@ export const relayTo = (server: Server, kind: Kind, cases: ReadonlyArray<Case>):
 // -------------------------------------------------------------------------------------
 
 /** A queue's count is a moment behind its confirms. */
-const settledCount = (kind: Kind, topic: string, wanted: number) =>
+const settledCount = (kind: Kind, topic: string, group: string, wanted: number) =>
   Effect.gen(function*() {
-    let found = yield* kind.count(topic)
+    let found = yield* kind.count(topic, group)
     for (let attempt = 0; found !== wanted && attempt < 50; attempt++) {
       yield* Effect.sleep("100 millis")
-      found = yield* kind.count(topic)
+      found = yield* kind.count(topic, group)
     }
     return found
   })

@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- brokers`: relays to real brokers, and consumers of them, with the raw clients beside.
  */
+import { consume } from "../brokers/Consume.ts"
 import { kafka } from "../brokers/Kafka.ts"
 import { rabbitmq } from "../brokers/Rabbit.ts"
 import { relayTo } from "../brokers/RelayTo.ts"
@@ -35,6 +36,8 @@ export const suite: Suite = {
         messages: 200_000,
         target: { atLeast: 0.7 }
       }
-    ])
+    ]),
+    consume(mariadb, kafka),
+    consume(mariadb, rabbitmq)
   ]
 }
