@@ -4,7 +4,7 @@ import type { BrokerSuite } from "@effect-cqrs/testing"
 import { Proxy } from "@effect-cqrs/testing"
 import type { Channel, ChannelModel } from "amqplib"
 import { connect } from "amqplib"
-import { Context, Effect, Layer, Queue, Redacted, type Scope } from "effect"
+import { Cause, Context, Effect, Layer, Queue, Redacted, type Scope } from "effect"
 import { available, own } from "./node.ts"
 
 export const endpoint = {
@@ -30,7 +30,10 @@ const names = new Map<string, "exchange" | "queue">()
 export const admin = (url: Redacted.Redacted): Effect.Effect<AdminService, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const model = yield* Effect.acquireRelease(
-      Effect.tryPromise({ try: () => connect(Redacted.value(url)), catch: (error) => error }),
+      Effect.tryPromise({
+        try: () => connect(Redacted.value(url)),
+        catch: (cause) => new Cause.UnknownException(cause)
+      }),
       (model) => Effect.ignore(Effect.tryPromise(() => model.close()))
     )
     model.on("error", () => {})
@@ -46,7 +49,7 @@ export const admin = (url: Redacted.Redacted): Effect.Effect<AdminService, unkno
             await channel.close()
             return answer
           },
-          catch: (error) => error
+          catch: (cause) => new Cause.UnknownException(cause)
         }),
       forget: (kind, name) => {
         names.set(`${kind} ${name}`, kind)
@@ -189,7 +192,7 @@ const foreign = {
           await channel.waitForConfirms()
           await channel.close()
         },
-        catch: (error) => error
+        catch: (cause) => new Cause.UnknownException(cause)
       })),
   read: (topic: string) =>
     Effect.gen(function*() {
@@ -213,7 +216,7 @@ const foreign = {
             })
           }, { noAck: true })
         },
-        catch: (error) => error
+        catch: (cause) => new Cause.UnknownException(cause)
       })
       return Queue.take(records)
     })
