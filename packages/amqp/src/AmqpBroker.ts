@@ -12,6 +12,8 @@ import type * as ConfigError from "effect/ConfigError"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
@@ -162,7 +164,7 @@ export const make = (
     const consumingLink = Effect.suspend(() =>
       consuming !== undefined
         ? Effect.succeed(consuming)
-        : Effect.tap(Scope.extend(Link.make({ clients, recovery, setUp }), scope), (link) =>
+        : Effect.tap(inScope(scope, Link.make({ clients, recovery, setUp })), (link) =>
           Effect.sync(() => {
             consuming = link
           }))
@@ -249,6 +251,16 @@ export const config: Config.Config<Pick<Options, "url"> & Partial<Options>> = Co
 const looks = 4
 
 const silent = "it has not answered within the deadline"
+
+/** Closed with the scope, and at once if it does not come about. */
+const inScope = <A, E>(scope: Scope.Scope, effect: Effect.Effect<A, E, Scope.Scope>): Effect.Effect<A, E> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Scope.fork(scope, ExecutionStrategy.sequential), (own) =>
+      Effect.onExit(
+        restore(Scope.extend(effect, own)),
+        (exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(own, exit)
+      ))
+  )
 
 const defaultRecovery = Schedule.exponential("100 millis").pipe(
   Schedule.union(Schedule.spaced("10 seconds")),

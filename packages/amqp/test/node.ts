@@ -2,11 +2,12 @@
 import { Suite } from "@effect-cqrs/testing"
 import { connect } from "amqplib"
 import { Effect, Redacted, Schedule, type Scope } from "effect"
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, execFile, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
+import { promisify } from "node:util"
 
 const program = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
@@ -29,9 +30,14 @@ export interface Node {
    * declared within the last seconds.
    */
   readonly restart: Effect.Effect<void, unknown>
+  /** Asks it something as an operator. */
+  readonly control: (...words: ReadonlyArray<string>) => Effect.Effect<string, unknown>
 }
 
-export const own: Effect.Effect<Node, unknown, Scope.Scope> = Effect.gen(function*() {
+export const own: Effect.Effect<Node, unknown, Scope.Scope> = Effect.suspend(() => ownWith(""))
+
+/** With more lines of configuration. */
+export const ownWith = Effect.fnUntraced(function*(configuration: string) {
   const port = yield* freePort
   const distribution = yield* freePort
   const folder = yield* Effect.acquireRelease(
@@ -41,7 +47,7 @@ export const own: Effect.Effect<Node, unknown, Scope.Scope> = Effect.gen(functio
   const at = (name: string) => path.join(folder, name)
   fs.writeFileSync(at("plugins"), "[].")
   fs.writeFileSync(at("env.conf"), "")
-  fs.writeFileSync(at("rabbitmq.conf"), `listeners.tcp.1 = 127.0.0.1:${port}\n`)
+  fs.writeFileSync(at("rabbitmq.conf"), `listeners.tcp.1 = 127.0.0.1:${port}\n${configuration}`)
   const env = {
     PATH: process.env.PATH,
     HOME: folder,
@@ -75,5 +81,15 @@ export const own: Effect.Effect<Node, unknown, Scope.Scope> = Effect.gen(functio
   }).pipe(Effect.retry(Schedule.intersect(Schedule.spaced("200 millis"), Schedule.recurs(200))))
   yield* Effect.acquireRelease(start, () => stop)
   yield* ready
-  return { url: Redacted.make(url), restart: stop.pipe(Effect.zipRight(start), Effect.zipRight(ready)) }
+  const control = (...words: ReadonlyArray<string>) =>
+    Effect.tryPromise(() =>
+      promisify(execFile)(path.join(path.dirname(program), "rabbitmqctl"), ["-n", env.RABBITMQ_NODENAME, ...words], {
+        env
+      })
+    ).pipe(Effect.map(({ stdout }) => stdout))
+  return {
+    url: Redacted.make(url),
+    restart: stop.pipe(Effect.zipRight(start), Effect.zipRight(ready)),
+    control
+  } satisfies Node as Node
 })

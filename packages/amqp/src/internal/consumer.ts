@@ -3,6 +3,7 @@ import * as Handout from "@effect-cqrs/core/Handout"
 import type { Message as Received } from "amqplib"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Acks } from "./acks.ts"
@@ -97,7 +98,7 @@ export const join = (
           Effect.logWarning(`The consumer ${subscription.group} has no messages: ${error.message}. It is tried again.`)
         )
 
-    yield* Effect.flatMap(link.connected, session).pipe(
+    const member = yield* Effect.flatMap(link.connected, session).pipe(
       Effect.tapError(failed),
       Effect.retry(options.recovery),
       Effect.ignore,
@@ -105,6 +106,9 @@ export const join = (
       Effect.forever,
       Effect.forkScoped
     )
-    if (link.current() !== undefined) yield* Deferred.await(first)
+    if (link.current() !== undefined) {
+      // the scope is the caller's, and may stay open after a failure
+      yield* Effect.onError(Deferred.await(first), () => Fiber.interrupt(member))
+    }
     return yield* handout.join
   })

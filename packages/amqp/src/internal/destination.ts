@@ -44,6 +44,9 @@ export class Destination {
   constructor(readonly exchange: string, private readonly link: Link) {}
 
   send(entry: Entry): void {
+    // what is written to a blocked connection is not read, and would look like one that is dead
+    const blocked = this.link.current()?.blocked()
+    if (blocked !== undefined) return entry.settle(isBlocked(blocked))
     if (this.channel !== undefined && !this.isFull && this.waiting.length === 0 && this.suspects.length === 0) {
       return this.write(this.channel, entry)
     }
@@ -62,7 +65,7 @@ export class Destination {
 
   /** Called at regular times. Answers for how many of them the server was silent though it had something to say. */
   watch(): number {
-    const isOwed = this.isOpening || this.pending.size > 0
+    const isOwed = (this.isOpening || this.pending.size > 0) && this.link.current()?.blocked() === undefined
     this.idle = isOwed && this.progress === this.lastProgress ? this.idle + 1 : 0
     this.lastProgress = this.progress
     return this.idle
@@ -72,8 +75,6 @@ export class Destination {
     if (this.isOpening) return
     const connection = this.link.current()
     if (connection === undefined) return this.fail(unreachable(this.link.trouble()))
-    const blocked = connection.blocked()
-    if (blocked !== undefined) return this.fail(isBlocked(blocked))
     this.isOpening = true
     connection.confirming({
       closed: (error) => this.closed(error),

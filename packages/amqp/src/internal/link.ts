@@ -65,12 +65,12 @@ export const make = (options: LinkOptions): Effect.Effect<Link, BrokerError, Sco
     const failed = (error: BrokerError) =>
       Effect.suspend(() => {
         trouble = error.message
-        const log = error.reason === "Configuration" ? Effect.logError : Effect.logWarning
-        return Effect.zipRight(
-          log(`${error.message}. It is tried again.`),
-          // without a login, or with a topology that conflicts, there is no beginning
-          error.reason === "Configuration" ? Deferred.fail(first, error) : Deferred.succeed(first, undefined)
-        )
+        const again = `${error.message}. It is tried again.`
+        if (error.reason === "Unavailable") {
+          return Effect.zipRight(Effect.logWarning(again), Deferred.succeed(first, undefined))
+        }
+        // without a login, or with a topology that conflicts, there is no beginning
+        return Effect.flatMap(Deferred.fail(first, error), (isFirst) => isFirst ? Effect.void : Effect.logError(again))
       })
 
     yield* Effect.tapError(once, failed).pipe(
