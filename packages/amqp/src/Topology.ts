@@ -28,6 +28,9 @@ export interface Exchange {
    * Spreads the topic over so many queues by key, `${group}.${topic}.0` and so on. A message's routing key ends then with
    * its partition, by {@link partitionOf}, and each queue is bound with `#.0` and so on. A whole number from 1, and not to be
    * changed while messages are in the queues: a key might move to another. For exchanges of the type `topic` alone.
+   *
+   * RabbitMQ leaves each queue with the member that came first, and moves it when that one leaves: of members that come one
+   * after the other, the later ones stand by.
    */
   readonly partitions?: number | undefined
 }

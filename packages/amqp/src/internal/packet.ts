@@ -118,11 +118,10 @@ const define = (table: Record<string, unknown>, name: string, value: unknown): v
 }
 
 /**
- * What amqplib decoded, such that it encodes the same again: it takes a number that is not finite for an integer, and a
- * table with a field called "!" for a value of its own notation, unless the fields are inherited.
+ * What amqplib decoded, such that it encodes the same again: it takes a table with a field called "!" for a value of its own
+ * notation, unless the fields are inherited.
  */
 const encodable = (value: unknown): unknown => {
-  if (typeof value === "number") return Number.isFinite(value) ? value : { "!": "double", value }
   if (typeof value !== "object" || value === null || Buffer.isBuffer(value)) return value
   if (Array.isArray(value)) return value.map(encodable)
   const table = value as Readonly<Record<string, unknown>>
@@ -135,11 +134,10 @@ const placeOf = (content: Buffer, properties: MessageProperties): string => {
   const known = textOf(properties.messageId)
   if (known !== undefined && known !== "") return known
   const hash = createHash("sha256").update(content)
-  for (const name of [...kept, "headers"] as const) {
-    if (name !== "headers") hash.update(`\0${String(properties[name] ?? "")}`)
-    else {for (const [header, value] of Object.entries(properties.headers ?? {})) {
-        if (!header.startsWith("x-")) hash.update(`\0${header}\0${JSON.stringify(value)}`)
-      }}
+  for (const name of kept) hash.update(`\0${String(properties[name] ?? "")}`)
+  for (const [name, value] of Object.entries(properties.headers ?? {})) {
+    // RabbitMQ's own change from one delivery to the next
+    if (!name.startsWith("x-")) hash.update(`\0${name}\0${JSON.stringify(value)}`)
   }
   return hash.digest("base64url")
 }
