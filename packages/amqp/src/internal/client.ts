@@ -74,13 +74,34 @@ export const make = (url: string, options: SocketOptions): Client => ({
 
 /** What amqplib does not declare of its connection. */
 interface Internals {
-  readonly stream: { readonly destroy: (error: Error) => void }
+  readonly stream: {
+    readonly destroy: (error: Error) => void
+    readonly cork: () => void
+    readonly uncork: () => void
+  }
 }
 
 const connectionOf = (model: ChannelModel): Connection => {
   let blocked: string | undefined
   let closed: { readonly error: unknown } | undefined
   let failure: unknown
+  const { stream } = model.connection as unknown as Internals
+  let isCorked = false
+  const uncork = (): void => {
+    isCorked = false
+    stream.uncork()
+  }
+  /**
+   * What is published in one turn of the event loop goes to the socket at once. amqplib makes a system call for each message,
+   * at the end of the turn; so this ends with the next.
+   */
+  const cork = (): void => {
+    if (isCorked) return
+    isCorked = true
+    stream.cork()
+    // eslint-disable-next-line no-restricted-syntax -- a fiber for each turn would cost more than what it saves
+    setImmediate(() => setImmediate(uncork))
+  }
   const listeners: Array<(error: unknown) => void> = []
   const whenBlocked: Array<(reason: string) => void> = []
   model.on("error", (error: Error) => {
@@ -119,6 +140,7 @@ const connectionOf = (model: ChannelModel): Connection => {
         channel.on("drain", on.drained)
         return {
           publish: (to, content, options, confirmed) => {
+            cork()
             const written = Either.try({
               try: () =>
                 channel.publish(to.exchange, to.routingKey, content, options, (cause: Error | null) => {

@@ -1,4 +1,5 @@
 import type { BrokerError } from "@effect-cqrs/core/Broker"
+import type { SocketOptions } from "amqplib"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -28,12 +29,15 @@ export const clientsOf = (options: Options): Effect.Effect<ReadonlyArray<Client.
       )
     }
     if (!parsed.searchParams.has("heartbeat")) parsed.searchParams.set("heartbeat", String(heartbeat))
-    return Effect.succeed(Client.make(parsed.href, {
+    const socket: SocketOptions & { readonly writableHighWaterMark: number } = {
       ...options.tls,
       noDelay: true,
       timeout,
+      // so much is written at once: Node's own 16 KiB are some 30 messages
+      writableHighWaterMark: 256 * 1024,
       clientProperties: { connection_name: options.connectionName ?? "effect-cqrs" }
-    }))
+    }
+    return Effect.succeed(Client.make(parsed.href, socket))
   })
 }
 
