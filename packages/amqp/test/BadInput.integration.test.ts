@@ -1,10 +1,10 @@
 /** What goes wrong from outside has one clear answer, and harms nothing beside it. */
 import { AmqpBroker } from "@effect-cqrs/amqp"
-import { Broker, BucketOwner, type Message, OutboxStorage, Relay, Transaction, Transactor } from "@effect-cqrs/core"
+import { Broker, BucketOwner, OutboxStorage, Relay, Transaction, Transactor } from "@effect-cqrs/core"
 import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Redacted, Schedule } from "effect"
-import { Admin, admin, cleanUp, endpoint, unique } from "./rabbitmq.ts"
+import { Admin, admin, cleanUp, endpoint, publish, shortOf, topicOf, unique } from "./rabbitmq.ts"
 
 const { messageOf } = Fixtures
 
@@ -21,25 +21,6 @@ Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
     Layer.mergeAll(AmqpBroker.layer({ url, ...options }), Layer.scoped(Admin, admin(url)), quiet)
   const refused = (options: Partial<AmqpBroker.Options>) =>
     Effect.scoped(Effect.flip(Layer.build(Layer.mergeAll(AmqpBroker.layer({ url, ...options }), quiet))))
-
-  /** A topic with a queue of its name. */
-  const topicOf = (name: string) =>
-    Effect.gen(function*() {
-      const { forget, use } = yield* Admin
-      const topic = unique(name)
-      forget("exchange", topic)
-      forget("queue", topic)
-      yield* use(async (channel) => {
-        await channel.assertExchange(topic, "topic", { durable: true })
-        await channel.assertQueue(topic, { durable: true })
-        await channel.bindQueue(topic, topic, "#")
-      })
-      return topic
-    })
-  const publish = (...messages: ReadonlyArray<Message.Message>) =>
-    Effect.flatMap(Broker.Broker, (broker) => broker.publish(messages))
-  const shortOf = (outcomes: ReadonlyArray<Broker.Outcome>) =>
-    outcomes.map((outcome) => outcome._tag === "Retriable" ? outcome.scope : outcome._tag)
 
   describe("building the layer", () => {
     it.scopedLive(

@@ -1,36 +1,14 @@
 /** What the server itself withholds. Cut and half-open connections, restarts and removed exchanges are the suite's. */
 import { AmqpBroker } from "@effect-cqrs/amqp"
-import { Broker, type Message } from "@effect-cqrs/core"
 import { Endpoint, Fixtures, type Suite } from "@effect-cqrs/testing"
 import { afterAll, assert, describe, it, layer } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Logger, Redacted } from "effect"
 import { available, type Node, own, ownWith } from "./node.ts"
-import { Admin, admin, cleanUp, endpoint, unique } from "./rabbitmq.ts"
+import { Admin, admin, cleanUp, endpoint, publish, shortOf, topicOf } from "./rabbitmq.ts"
 
 const { messageOf } = Fixtures
 
-const shortOf = (outcomes: ReadonlyArray<Broker.Outcome>) =>
-  outcomes.map((outcome) => outcome._tag === "Retriable" ? outcome.scope : outcome._tag)
-
-const publish = (...messages: ReadonlyArray<Message.Message>) =>
-  Effect.flatMap(Broker.Broker, (broker) => broker.publish(messages))
-
 const quiet = Logger.remove(Logger.defaultLogger)
-
-/** A topic with a queue of its name. */
-const topicOf = (name: string, args: Record<string, unknown> = {}) =>
-  Effect.gen(function*() {
-    const { forget, use } = yield* Admin
-    const topic = unique(name)
-    forget("exchange", topic)
-    forget("queue", topic)
-    yield* use(async (channel) => {
-      await channel.assertExchange(topic, "topic", { durable: true })
-      await channel.assertQueue(topic, { durable: true, arguments: args })
-      await channel.bindQueue(topic, topic, "#")
-    })
-    return topic
-  })
 
 class Own extends Context.Tag("test/Own")<Own, Node>() {}
 
@@ -51,7 +29,12 @@ Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
     () =>
       Effect.gen(function*() {
         const { use } = yield* Admin
-        const topic = yield* topicOf("full", full)
+        const topic = yield* topicOf("full")
+        yield* use(async (channel) => {
+          await channel.deleteQueue(topic)
+          await channel.assertQueue(topic, { durable: true, arguments: full })
+          await channel.bindQueue(topic, topic, "#")
+        })
         const sent = Array.from({ length: 6 }, () => messageOf({ topic, key: "blue" }))
         const outcomes = shortOf(yield* publish(...sent))
         const taken = outcomes.filter((outcome) => outcome === "Delivered").length

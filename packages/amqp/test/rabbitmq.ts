@@ -1,5 +1,5 @@
 import { AmqpBroker, Topology } from "@effect-cqrs/amqp"
-import { Broker } from "@effect-cqrs/core"
+import { Broker, type Message } from "@effect-cqrs/core"
 import type { BrokerSuite } from "@effect-cqrs/testing"
 import { Proxy } from "@effect-cqrs/testing"
 import type { Channel, ChannelModel } from "amqplib"
@@ -74,6 +74,28 @@ let count = 0
 /** A name that no other test has used. */
 export const unique = (name: string): string =>
   `amqp.${name.replace(/[^a-zA-Z0-9]+/g, "_").slice(0, 80)}.${run}.${++count}`
+
+/** A topic with a queue of its name. */
+export const topicOf = (name: string) =>
+  Effect.gen(function*() {
+    const { forget, use } = yield* Admin
+    const topic = unique(name)
+    forget("exchange", topic)
+    forget("queue", topic)
+    yield* use(async (channel) => {
+      await channel.assertExchange(topic, "topic", { durable: true })
+      await channel.assertQueue(topic, { durable: true })
+      await channel.bindQueue(topic, topic, "#")
+    })
+    return topic
+  })
+
+export const publish = (...messages: ReadonlyArray<Message.Message>) =>
+  Effect.flatMap(Broker.Broker, (broker) => broker.publish(messages))
+
+/** Whose fault it is, of those that are retriable. */
+export const shortOf = (outcomes: ReadonlyArray<Broker.Outcome>) =>
+  outcomes.map((outcome) => outcome._tag === "Retriable" ? outcome.scope : outcome._tag)
 
 /** The broker, with what is made for it noticed. */
 const noticed = (layer: Layer.Layer<Broker.Broker, unknown>): Layer.Layer<Broker.Broker, unknown, Admin> =>
