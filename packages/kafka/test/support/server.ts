@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("../../../..", import.meta.url))
 
-const services = (cache: string, port: number, ...args: ReadonlyArray<string>) =>
+const services = (cache: string, port: number, properties: string, ...args: ReadonlyArray<string>) =>
   Effect.async<string, string>((resume) => {
     const child = execFile(
       process.execPath,
@@ -18,6 +18,7 @@ const services = (cache: string, port: number, ...args: ReadonlyArray<string>) =
           ...process.env,
           EFFECT_CQRS_KAFKA_BROKERS: "",
           EFFECT_CQRS_CACHE: cache,
+          EFFECT_CQRS_KAFKA_PROPERTIES: properties,
           EFFECT_CQRS_KAFKA_PORT: `${port}`,
           EFFECT_CQRS_KAFKA_CONTROLLER_PORT: `${port + 1}`
         },
@@ -45,18 +46,31 @@ const cacheFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
 )
 
+interface Server {
+  readonly brokers: string
+  readonly restart: Effect.Effect<unknown, unknown>
+  /** Where its jars are. */
+  readonly jars: string
+}
+
 /** Started, and stopped with the scope. It is slow to start: let several cases have it one after the other. */
 export const ownServer = (
-  port: number
-): Effect.Effect<
-  { readonly brokers: string; readonly restart: Effect.Effect<unknown, unknown> },
-  unknown,
-  Scope.Scope
-> =>
+  port: number,
+  /** Of the server, beside what it has anyway. */
+  properties: (folder: string) => Readonly<Record<string, string>> = () => ({})
+): Effect.Effect<Server, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const folder = yield* cacheFolder
-    const up = services(folder, port, "up", "kafka", "--json")
-    const down = services(folder, port, "down", "kafka")
+    const file = path.join(folder, "more.properties")
+    const lines = Object.entries(properties(folder)).map(([name, value]) => `${name}=${value}\n`)
+    fs.writeFileSync(file, lines.join(""))
+    const up = services(folder, port, file, "up", "kafka", "--json")
+    const down = services(folder, port, file, "down", "kafka")
     yield* Effect.acquireRelease(up, () => Effect.orDie(down))
-    return { brokers: `127.0.0.1:${port}`, restart: Effect.zipRight(down, up) }
+    const [version] = fs.readdirSync(path.join(folder, "kafka"))
+    return {
+      brokers: `127.0.0.1:${port}`,
+      restart: Effect.zipRight(down, up),
+      jars: path.join(folder, "kafka", version!, "jars")
+    }
   })
