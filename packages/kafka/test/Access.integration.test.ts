@@ -15,7 +15,7 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, () => {
   const scope = Effect.runSync(Scope.make())
   let server: Secured
   beforeAll(async () => {
-    server = await Effect.runPromise(Scope.extend(secured(19_392), scope))
+    server = await Effect.runPromise(Scope.extend(secured, scope))
   }, 120_000)
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
 

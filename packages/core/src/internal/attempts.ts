@@ -60,7 +60,10 @@ export const throughInbox = (options: {
     const flight = aloneOf(storage)
     yield* flight.join(concurrency)
     const incarnation = (yield* IdGenerator)(yield* Clock.currentTimeMillis)
-    /** More than were unsettled when the process ended. */
+    /**
+     * More than were unsettled when the process ended. Those that it had handled do not count: with a broker that notes
+     * what was settled now and then (Kafka) any number of them comes before one that was unsettled.
+     */
     let first = Math.max(32, 4 * concurrency, size * concurrency)
 
     const keyFor = ({ id, source }: Message, handler: string): Inbox.Key => ({
@@ -99,7 +102,18 @@ export const throughInbox = (options: {
           Effect.provideService(Transactor, transactor),
           Effect.provideService(Inbox.InboxStorage, storage)
         )
-      const careful = (isAlone: boolean) => through({ careful: { incarnation, isAlone, deaths } })
+      let runs = 0
+      let duplicates = 0
+      const careful = (isAlone: boolean): Around => {
+        const around = through({ careful: { incarnation, isAlone, deaths } })
+        return (one) => {
+          runs += 1
+          return Effect.map(around(one), (processed) => {
+            if ((processed as Inbox.Processed<unknown>)._tag === "Duplicate") duplicates += 1
+            return processed
+          })
+        }
+      }
       const isSuspect = Effect.orDie(Effect.retry(
         Effect.tapError(
           storage.isSuspect({ consumer, source: message.source, messageId: message.id }),
@@ -113,10 +127,18 @@ export const throughInbox = (options: {
           suspect
             ? flight.alone(Effect.suspend(() => run(careful(true))))
             : flight.beside((isAlone) => run(careful(isAlone))))
-      const isFirst = first > 0
+      let isFirst = first > 0
       if (isFirst) first -= 1
+      const attempt = isFirst || redeliveries > 0 ? carefully : atEase
       return {
-        attempt: isFirst || redeliveries > 0 ? carefully : atEase,
+        attempt: isFirst
+          ? (run) =>
+            Effect.map(attempt(run), (result) => {
+              if (isFirst && runs > 0 && runs === duplicates) first += 1
+              isFirst = false
+              return result
+            })
+          : attempt,
         acquit: (handlers) =>
           Effect.forEach(
             handlers,

@@ -3,7 +3,7 @@ import { Effect, type Scope } from "effect"
 import { execFile, execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { ownServer } from "./server.ts"
+import { freePort, serverWith } from "./server.ts"
 
 export const user = "orders"
 export const password = "very-secret"
@@ -28,47 +28,46 @@ export interface Secured {
   readonly authority: string
 }
 
-export const secured = (port: number): Effect.Effect<Secured, unknown, Scope.Scope> =>
-  Effect.gen(function*() {
-    const [open, sasl, tls] = [port, port + 2, port + 3].map((port) => `127.0.0.1:${port}`) as [string, string, string]
-    const listeners = `PLAINTEXT://${open},SASL_PLAINTEXT://${sasl},SSL://${tls}`
-    const login = (mechanism: string) => `listener.name.sasl_plaintext.${mechanism}.sasl.jaas.config`
-    const scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-    let authority = ""
-    const { jars } = yield* ownServer(port, (folder) => {
-      const pem = certify(folder)
-      authority = fs.readFileSync(path.join(folder, "certificate.pem"), "utf8")
-      return {
-        listeners: `${listeners},CONTROLLER://127.0.0.1:${port + 1}`,
-        "advertised.listeners": listeners,
-        "listener.security.protocol.map":
-          "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,CONTROLLER:PLAINTEXT",
-        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
-        [login("plain")]:
-          `org.apache.kafka.common.security.plain.PlainLoginModule required user_${user}="${password}";`,
-        [login("scram-sha-256")]: scram,
-        [login("scram-sha-512")]: scram,
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": pem,
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS",
-        "allow.everyone.if.no.acl.found": "true"
-      }
-    })
-    for (const mechanism of ["SCRAM-SHA-256", "SCRAM-SHA-512"]) {
-      yield* Effect.async<void, Error>((resume) => {
-        const change = `${mechanism}=[password=${password}]`
-        execFile(
-          process.env.JAVA_HOME ? path.join(process.env.JAVA_HOME, "bin/java") : "java",
-          [
-            ...["-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", path.join(jars, "*")],
-            ...["kafka.admin.ConfigCommand", "--bootstrap-server", open, "--alter", "--add-config", change],
-            ...["--entity-type", "users", "--entity-name", user]
-          ],
-          { timeout: 60_000 },
-          (error) => resume(error === null ? Effect.void : Effect.fail(error))
-        )
-      })
+export const secured: Effect.Effect<Secured, unknown, Scope.Scope> = Effect.gen(function*() {
+  const sasl = `127.0.0.1:${yield* freePort}`
+  const tls = `127.0.0.1:${yield* freePort}`
+  const login = (mechanism: string) => `listener.name.sasl_plaintext.${mechanism}.sasl.jaas.config`
+  const scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+  let authority = ""
+  const { brokers: open, jars } = yield* serverWith(({ controller, folder, port }) => {
+    const listeners = `PLAINTEXT://127.0.0.1:${port},SASL_PLAINTEXT://${sasl},SSL://${tls}`
+    const pem = certify(folder)
+    authority = fs.readFileSync(path.join(folder, "certificate.pem"), "utf8")
+    return {
+      listeners: `${listeners},CONTROLLER://127.0.0.1:${controller}`,
+      "advertised.listeners": listeners,
+      "listener.security.protocol.map":
+        "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,CONTROLLER:PLAINTEXT",
+      "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+      [login("plain")]: `org.apache.kafka.common.security.plain.PlainLoginModule required user_${user}="${password}";`,
+      [login("scram-sha-256")]: scram,
+      [login("scram-sha-512")]: scram,
+      "ssl.keystore.type": "PEM",
+      "ssl.keystore.location": pem,
+      "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+      "super.users": "User:ANONYMOUS",
+      "allow.everyone.if.no.acl.found": "true"
     }
-    return { open, sasl, tls, authority }
   })
+  for (const mechanism of ["SCRAM-SHA-256", "SCRAM-SHA-512"]) {
+    yield* Effect.async<void, Error>((resume) => {
+      const change = `${mechanism}=[password=${password}]`
+      execFile(
+        process.env.JAVA_HOME ? path.join(process.env.JAVA_HOME, "bin/java") : "java",
+        [
+          ...["-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", path.join(jars, "*")],
+          ...["kafka.admin.ConfigCommand", "--bootstrap-server", open, "--alter", "--add-config", change],
+          ...["--entity-type", "users", "--entity-name", user]
+        ],
+        { timeout: 60_000 },
+        (error) => resume(error === null ? Effect.void : Effect.fail(error))
+      )
+    })
+  }
+  return { open, sasl, tls, authority }
+})

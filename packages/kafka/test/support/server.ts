@@ -2,13 +2,22 @@
 import { Effect, type Scope } from "effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
+import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("../../../..", import.meta.url))
 
-const services = (cache: string, port: number, properties: string, ...args: ReadonlyArray<string>) =>
+interface Start {
+  readonly cache: string
+  readonly port: number
+  readonly controller: number
+  /** A file with more properties of the server. */
+  readonly properties: string
+}
+
+const services = ({ cache, controller, port, properties }: Start, ...args: ReadonlyArray<string>) =>
   Effect.async<string, string>((resume) => {
     const child = execFile(
       process.execPath,
@@ -20,7 +29,7 @@ const services = (cache: string, port: number, properties: string, ...args: Read
           EFFECT_CQRS_CACHE: cache,
           EFFECT_CQRS_KAFKA_PROPERTIES: properties,
           EFFECT_CQRS_KAFKA_PORT: `${port}`,
-          EFFECT_CQRS_KAFKA_CONTROLLER_PORT: `${port + 1}`
+          EFFECT_CQRS_KAFKA_CONTROLLER_PORT: `${controller}`
         },
         timeout: 120_000
       },
@@ -46,6 +55,15 @@ const cacheFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
 )
 
+/** A port that nobody listens on: other runs of the tests have servers of their own. */
+export const freePort = Effect.async<number>((resume) => {
+  const server = net.createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const { port } = server.address() as net.AddressInfo
+    server.close(() => resume(Effect.succeed(port)))
+  })
+})
+
 interface Server {
   readonly brokers: string
   readonly restart: Effect.Effect<unknown, unknown>
@@ -53,19 +71,25 @@ interface Server {
   readonly jars: string
 }
 
+/** What it is to have beside what each has. */
+type More = (where: {
+  readonly folder: string
+  readonly port: number
+  readonly controller: number
+}) => Readonly<Record<string, string>>
+
 /** Started, and stopped with the scope. It is slow to start: let several cases have it one after the other. */
-export const ownServer = (
-  port: number,
-  /** Of the server, beside what it has anyway. */
-  properties: (folder: string) => Readonly<Record<string, string>> = () => ({})
-): Effect.Effect<Server, unknown, Scope.Scope> =>
+export const serverWith = (more: More): Effect.Effect<Server, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const folder = yield* cacheFolder
-    const file = path.join(folder, "more.properties")
-    const lines = Object.entries(properties(folder)).map(([name, value]) => `${name}=${value}\n`)
-    fs.writeFileSync(file, lines.join(""))
-    const up = services(folder, port, file, "up", "kafka", "--json")
-    const down = services(folder, port, file, "down", "kafka")
+    const port = yield* freePort
+    const controller = yield* freePort
+    const properties = path.join(folder, "more.properties")
+    const lines = Object.entries(more({ folder, port, controller })).map(([name, value]) => `${name}=${value}\n`)
+    fs.writeFileSync(properties, lines.join(""))
+    const start: Start = { cache: folder, port, controller, properties }
+    const up = services(start, "up", "kafka", "--json")
+    const down = services(start, "down", "kafka")
     yield* Effect.acquireRelease(up, () => Effect.orDie(down))
     const [version] = fs.readdirSync(path.join(folder, "kafka"))
     return {
@@ -74,3 +98,5 @@ export const ownServer = (
       jars: path.join(folder, "kafka", version!, "jars")
     }
   })
+
+export const ownServer = serverWith(() => ({}))
