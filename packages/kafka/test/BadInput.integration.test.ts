@@ -27,6 +27,11 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
   const quiet = Logger.remove(Logger.defaultLogger)
   const layer = (options: Omit<KafkaBroker.Options, "brokers"> = {}) =>
     Layer.provideMerge(on(brokers, { consumer: hasty, ...options }), quiet)
+  const storages = Layer.mergeAll(OutboxStorage.layerMemory(), Transactor.layerMemory, BucketOwner.layerSingle)
+  const relaying = Layer.provideMerge(
+    Relay.layer({ retry: Schedule.stop, backoff: Schedule.spaced("20 millis"), pollInterval: "20 millis" }),
+    Layer.merge(layer(), storages)
+  )
   const shortOf = (outcomes: ReadonlyArray<Broker.Outcome>) =>
     outcomes.map((outcome) => outcome._tag === "Retriable" ? outcome.scope : outcome._tag)
   const reasonOf = (outcome: Broker.Outcome | undefined) =>
@@ -105,16 +110,7 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
         const [letter] = yield* storage.deadLetters({ limit: 10 })
         assert.strictEqual(letter?.message.key, "judged")
         assert.include(letter?.reason, "max.message.bytes")
-      }).pipe(
-        Effect.provide(
-          Relay.layer({ pollInterval: "20 millis", backoff: Schedule.spaced("20 millis"), retry: Schedule.stop }).pipe(
-            Layer.provide(BucketOwner.layerSingle),
-            Layer.provideMerge(Transactor.layerMemory),
-            Layer.provideMerge(OutboxStorage.layerMemory()),
-            Layer.provideMerge(layer())
-          )
-        )
-      ),
+      }).pipe(Effect.provide(relaying)),
     20_000
   )
 

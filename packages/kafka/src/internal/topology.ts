@@ -37,7 +37,7 @@ export const check = ({ topics }: Topology): Effect.Effect<void, BrokerError> =>
 
 /** Looks for topics, and makes those that are missing where this is asked for. */
 export const ensure = (
-  client: Client,
+  client: Pick<Client, "createTopics">,
   catalog: Catalog,
   topology: Topology,
   timeout: number
