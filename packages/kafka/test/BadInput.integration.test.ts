@@ -28,10 +28,11 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
   const layer = (options: Omit<KafkaBroker.Options, "brokers"> = {}) =>
     Layer.provideMerge(on(brokers, { consumer: hasty, ...options }), quiet)
   const storages = Layer.mergeAll(OutboxStorage.layerMemory(), Transactor.layerMemory, BucketOwner.layerSingle)
-  const relaying = Layer.provideMerge(
-    Relay.layer({ retry: Schedule.stop, backoff: Schedule.spaced("20 millis"), pollInterval: "20 millis" }),
-    Layer.merge(layer(), storages)
-  )
+  const relaying = Relay.layer({
+    retry: Schedule.stop,
+    backoff: Schedule.spaced("20 millis"),
+    pollInterval: "20 millis"
+  }).pipe(Layer.provideMerge(Layer.merge(layer(), storages)))
   const shortOf = (outcomes: ReadonlyArray<Broker.Outcome>) =>
     outcomes.map((outcome) => outcome._tag === "Retriable" ? outcome.scope : outcome._tag)
   const reasonOf = (outcome: Broker.Outcome | undefined) =>
