@@ -39,7 +39,7 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, () => {
   const within =
     (options: () => KafkaBroker.Options) => <A, E>(body: Effect.Effect<A, E, Broker.Broker | Scope.Scope>) =>
       Effect.suspend(() =>
-        Effect.provide(body, Layer.provideMerge(KafkaBroker.layer({ consumer: hasty, ...options() }), quiet))
+        Effect.provide(body, Layer.provide(KafkaBroker.layer({ consumer: hasty, ...options() }), quiet))
       )
   const published = (name: string) =>
     Effect.gen(function*() {

@@ -26,13 +26,13 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
   const brokers = Redacted.value(url)
   const quiet = Logger.remove(Logger.defaultLogger)
   const layer = (options: Omit<KafkaBroker.Options, "brokers"> = {}) =>
-    Layer.provideMerge(on(brokers, { consumer: hasty, ...options }), quiet)
-  const storages = Layer.mergeAll(OutboxStorage.layerMemory(), Transactor.layerMemory, BucketOwner.layerSingle)
+    Layer.provide(on(brokers, { consumer: hasty, ...options }), quiet)
+  const storages = Layer.provideMerge(Transactor.layerMemory, OutboxStorage.layerMemory())
   const relaying = Relay.layer({
     retry: Schedule.stop,
     backoff: Schedule.spaced("20 millis"),
     pollInterval: "20 millis"
-  }).pipe(Layer.provideMerge(Layer.merge(layer(), storages)))
+  }).pipe(Layer.provide(BucketOwner.layerSingle), Layer.provideMerge(Layer.merge(layer(), storages)))
   const shortOf = (outcomes: ReadonlyArray<Broker.Outcome>) =>
     outcomes.map((outcome) => outcome._tag === "Retriable" ? outcome.scope : outcome._tag)
   const reasonOf = (outcome: Broker.Outcome | undefined) =>
@@ -55,7 +55,7 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
         const sifting = yield* Effect.flip(broker.sift({ topic: "any", group: "any" }, () => Effect.succeed("kept")))
         assert.deepStrictEqual([joining.reason, sifting.reason], ["Unavailable", "Unavailable"])
       }).pipe(
-        Effect.provide(Layer.provideMerge(KafkaBroker.layer({ brokers: ["127.0.0.1:1"] }), quiet))
+        Effect.provide(Layer.provide(KafkaBroker.layer({ brokers: ["127.0.0.1:1"] }), quiet))
       ),
     20_000
   )
