@@ -104,7 +104,7 @@ export const deadLetterHeaders = headers.deadLetterHeaders
 
 /**
  * The header of a message that was redriven: the group that it is for. Consumers of other groups settle it, and run no
- * handler.
+ * handler. Those of the group do not show it to their handlers: what these publish with the headers they got is for all.
  *
  * @since 0.1.0
  * @category models

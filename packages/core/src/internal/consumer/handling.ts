@@ -83,6 +83,8 @@ export const handling = (
       }
     })
 
+  const unmarked = unmarkedFor(group)
+
   const undispatched =
     (delivery: Delivery) => ({ message, reason }: EventMediator.EventMediatorError): Effect.Effect<void> =>
       buryAs(delivery, message, 1, reason === "Undecodable" ? "undecodable" : "unknown")
@@ -94,7 +96,8 @@ export const handling = (
     return unreadable === undefined && unknown === "ignore" && !events.has(message.name) ? "unknown" : undefined
   }
 
-  const single = (delivery: Delivery, attemptsOf: (delivery: Delivery) => Attempts): Effect.Effect<void> => {
+  const single = (given: Delivery, attemptsOf: (delivery: Delivery) => Attempts): Effect.Effect<void> => {
+    const delivery = unmarked(given)
     const { message } = delivery
     const ignored = ignoredAs(delivery)
     if (ignored !== undefined) return Effect.sync(() => counts.ignored(message.name, ignored))
@@ -117,7 +120,7 @@ export const handling = (
 
   /** Handles what is taken in one transaction; fails, with nothing done, if one of them is not simply handled. */
   const together = (deliveries: ReadonlyArray<Delivery>, { run }: Together): Effect.Effect<void, unknown> => {
-    const meant = deliveries.filter((delivery) => ignoredAs(delivery) === undefined)
+    const meant = deliveries.filter((delivery) => ignoredAs(delivery) === undefined).map(unmarked)
     const handled = meant.length === 0 ?
       Effect.void :
       run((aroundOf) =>
@@ -141,6 +144,14 @@ export const handling = (
     ignoredAs(delivery) !== undefined || (!delivery.isTombstone && delivery.unreadable === undefined)
 
   return { single, together, isPlain }
+}
+
+/** What a handler makes of a redriven message, with its headers, is for all groups. One for another group is as it was. */
+const unmarkedFor = (group: string) => (delivery: Delivery): Delivery => {
+  const { message } = delivery
+  if (message.headers[redrivenFor] !== group) return delivery
+  const { [redrivenFor]: _group, ...headers } = message.headers
+  return { ...delivery, message: { ...message, headers } }
 }
 
 /** Not an error: why a batch is rolled back. */
