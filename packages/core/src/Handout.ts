@@ -77,7 +77,7 @@ export const make = (): Handout => {
   const named = new Map<string, Lane>()
   /** Lanes with something to hand out and nothing out. */
   const ready = new Set<Lane>()
-  /** Those who wait for one. All of them are woken: one that is being interrupted wakes nobody else. */
+  /** Those who wait for one. Each lane that becomes ready wakes one of them: it takes what is there, or wakes another. */
   const waiting = new Set<() => void>()
   let size = 0
   let out = 0
@@ -85,21 +85,28 @@ export const make = (): Handout => {
 
   const makeReady = (lane: Lane): void => {
     ready.add(lane)
-    wakeAll()
+    wake(1)
   }
 
-  const wakeAll = (): void => {
-    if (waiting.size === 0 || isHeld) return
-    const woken = [...waiting]
-    waiting.clear()
-    for (const wake of woken) wake()
+  const wake = (most: number): void => {
+    if (isHeld) return
+    for (const one of waiting) {
+      if (most-- <= 0) break
+      waiting.delete(one)
+      one()
+    }
   }
 
   const untilReady = Effect.async<void>((resume) => {
-    const wake = () => resume(Effect.void)
-    if (ready.size > 0 && !isHeld) return wake()
-    waiting.add(wake)
-    return Effect.sync(() => waiting.delete(wake))
+    const woken = () => resume(Effect.void)
+    if (ready.size > 0 && !isHeld) return woken()
+    waiting.add(woken)
+    return Effect.sync(() => waiting.delete(woken))
+  })
+
+  /** Interrupted, it may have been woken in vain. */
+  const passOn = Effect.sync(() => {
+    if (ready.size > 0) wake(1)
   })
 
   const laneOf = (name: string | undefined): Lane => {
@@ -148,7 +155,9 @@ export const make = (): Handout => {
   const takeSlots = (limit: number, restore: Restore): Effect.Effect<ReadonlyArray<Slot>> =>
     Effect.suspend(() => {
       const taken = grab(limit)
-      return taken.length > 0 ? Effect.succeed(taken) : Effect.zipRight(restore(untilReady), takeSlots(limit, restore))
+      return taken.length > 0
+        ? Effect.succeed(taken)
+        : Effect.zipRight(Effect.onInterrupt(restore(untilReady), () => passOn), takeSlots(limit, restore))
     })
 
   return {
@@ -156,7 +165,7 @@ export const make = (): Handout => {
     out: () => out,
     hold: (held) => {
       isHeld = held
-      if (ready.size > 0) wakeAll()
+      wake(ready.size)
     },
     offer: (item) => {
       size += 1
