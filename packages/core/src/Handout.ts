@@ -75,8 +75,7 @@ export interface Taken {
 export const make = (): Handout => {
   const lanes = new Set<Lane>()
   const named = new Map<string, Lane>()
-  /** Lanes with something to hand out and nothing out. */
-  const ready = new Set<Lane>()
+  const ready = new Ready()
   /** Those who wait for one. Each lane that becomes ready wakes one of them: it takes what is there, or wakes another. */
   const waiting = new Set<() => void>()
   let size = 0
@@ -84,7 +83,7 @@ export const make = (): Handout => {
   let isHeld = false
 
   const makeReady = (lane: Lane): void => {
-    ready.add(lane)
+    ready.push(lane)
     wake(1)
   }
 
@@ -128,9 +127,9 @@ export const make = (): Handout => {
   const grab = (limit: number): Array<Slot> => {
     const taken: Array<Slot> = []
     if (isHeld) return taken
-    for (const lane of ready) {
-      if (taken.length >= limit) break
-      ready.delete(lane)
+    while (taken.length < limit) {
+      const lane = ready.shift()
+      if (lane === undefined) break
       lane.take(limit - taken.length, taken)
     }
     out += taken.length
@@ -177,8 +176,8 @@ export const make = (): Handout => {
       for (const lane of [...lanes]) {
         const gone = lane.withdraw(origin)
         size -= gone
-        if (gone === 0 || lane.isOut) continue
-        ready.delete(lane)
+        if (gone === 0 || lane.isOut || lane.length > 0) continue
+        ready.remove(lane)
         reopen(lane)
       }
     },
@@ -255,6 +254,7 @@ class Lane {
   private head = 0
   private taken = 0
   private open = 0
+  isReady = false
   /** Something behind those that are out was withdrawn. */
   private hasHoles = false
 
@@ -320,6 +320,47 @@ class Lane {
     this.slots = this.slots.slice(this.head).filter((slot) => !slot.isGone)
     this.head = 0
     this.hasHoles = false
+  }
+}
+
+/**
+ * Lanes with something to hand out and nothing out, first come first served. Not a Set: to find the first of one is to go
+ * past all that was deleted before it.
+ */
+class Ready {
+  size = 0
+  private lanes: Array<Lane> = []
+  private head = 0
+
+  push(lane: Lane): void {
+    if (lane.isReady) return
+    lane.isReady = true
+    this.lanes.push(lane)
+    this.size += 1
+  }
+
+  shift(): Lane | undefined {
+    while (this.head < this.lanes.length) {
+      const lane = this.lanes[this.head++]!
+      if (this.head > 1024 && this.head * 2 > this.lanes.length) {
+        this.lanes = this.lanes.slice(this.head)
+        this.head = 0
+      }
+      if (lane.isReady) {
+        this.remove(lane)
+        return lane
+      }
+    }
+    this.lanes = []
+    this.head = 0
+    return undefined
+  }
+
+  /** Its place is skipped when its turn comes. */
+  remove(lane: Lane): void {
+    if (!lane.isReady) return
+    lane.isReady = false
+    this.size -= 1
   }
 }
 
