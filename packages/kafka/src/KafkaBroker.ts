@@ -6,9 +6,9 @@
 import { Broker, type BrokerError, type Outcome } from "@effect-cqrs/core/Broker"
 import * as Wire from "@effect-cqrs/core/Wire"
 import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
+import * as ConfigError from "effect/ConfigError"
 import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
@@ -27,9 +27,9 @@ import * as Partitioner from "./internal/partitioner.ts"
 import * as Producer from "./internal/producer.ts"
 import { decode, encode, laneOf, type Outgoing } from "./internal/record.ts"
 import * as Session from "./internal/session.ts"
-import type { Settings } from "./internal/settings.ts"
+import * as Settings from "./internal/settings.ts"
 import { sift } from "./internal/sift.ts"
-import { brokerError, configuration, ensure } from "./internal/topology.ts"
+import { brokerError, check, configuration, ensure } from "./internal/topology.ts"
 import type { Topology } from "./Topology.ts"
 
 /**
@@ -173,37 +173,40 @@ export const make = (
   Effect.gen(function*() {
     const runtime = yield* Effect.runtime<never>()
     const { consumer = {}, producer = {} } = options
-    const millis = (given: Duration.DurationInput | undefined, otherwise: number) =>
-      Math.ceil(given === undefined ? otherwise : Duration.toMillis(given))
-    if (options.brokers.length === 0 || !options.brokers.every((one) => /^[^:\s]+:\d+$/.test(one))) {
-      return yield* configuration(
-        `The brokers of Kafka are ${JSON.stringify(options.brokers)}: give one or more, as "host:port"`
-      )
+    if (options.brokers.length === 0 || !options.brokers.every(isAddress)) {
+      // one that is a URL may have a password in it
+      const shown = JSON.stringify(options.brokers.map((one) => one.replace(/^.*@/, "…@")))
+      return yield* configuration(`The brokers of Kafka are ${shown}: give one or more, as "host:port"`)
     }
+    yield* Settings.oneOf("producer.partitioner", producer.partitioner, ["murmur2", "crc32"])
+    yield* Settings.oneOf("consumer.order", consumer.order, ["key", "partition"])
+    yield* Settings.oneOf("sasl.mechanism", options.sasl?.mechanism, [...mechanisms, "oauthbearer"])
     const compression = yield* Compression.find(producer.compression ?? "none")
-    const sessionTimeout = millis(consumer.sessionTimeout, 30_000)
-    const heartbeatInterval = millis(consumer.heartbeatInterval, 1000)
-    if (heartbeatInterval >= sessionTimeout) {
-      return yield* configuration("The heartbeat interval must be shorter than the session timeout, as a third of it")
-    }
-    const deadline = millis(producer.deadline, 10_000)
-    const settings: Settings = {
+    const maxBytesPerPartition = yield* Settings.whole(
+      "consumer.maxBytesPerPartition",
+      consumer.maxBytesPerPartition,
+      1024 * 1024
+    )
+    const times = yield* Settings.timesOf(options)
+    const topology = options.topology ?? { topics: [] }
+    yield* check(topology)
+    const settings: Settings.Settings = {
       brokers: options.brokers,
       clientId: options.clientId ?? "effect-cqrs",
       ssl: options.tls,
       sasl: options.sasl === undefined ? undefined : saslOf(options.sasl, runtime),
       redirect: options.redirect ?? ((address) => address),
-      connectionTimeout: millis(options.connectionTimeout, 3000),
-      requestTimeout: millis(options.requestTimeout, 10_000),
+      connectionTimeout: times.connectionTimeout,
+      requestTimeout: times.requestTimeout,
       logging: Logger.make(runtime)
     }
     const client = yield* Effect.acquireRelease(Effect.sync(() => Client.make(settings)), (one) => one.close)
-    const catalog = yield* Catalog.make(client, millis(options.metadataMaxAge, 300_000))
+    const catalog = yield* Catalog.make(client, times.metadataMaxAge)
     const sessions = yield* Session.make(client)
     const sending = Producer.make(client, catalog, sessions, {
       partitioner: producer.partitioner === "crc32" ? Partitioner.crc32 : Partitioner.murmur2,
       compression,
-      deadline
+      deadline: times.deadline
     })
     const wire = Wire.make(["ce_"], options.wire)
 
@@ -219,7 +222,7 @@ export const make = (
         forward: (outgoing) => Effect.map(append([outgoing]), ([outcome]) => outcome!)
       })
 
-    const ready = ensure(client, catalog, options.topology ?? { topics: [] }, settings.requestTimeout)
+    const ready = ensure(client, catalog, topology, settings.requestTimeout)
     yield* Effect.mapError(client.metadata(["__consumer_offsets"]), brokerError).pipe(
       Effect.zipRight(ready),
       Effect.timeoutFail({
@@ -272,14 +275,14 @@ export const make = (
             group: subscription.group,
             topics: subscription.topics,
             fromBeginning: consumer.fromBeginning ?? true,
-            sessionTimeout,
-            rebalanceTimeout: millis(consumer.rebalanceTimeout, 60_000),
-            heartbeatInterval,
-            maxWait: millis(consumer.maxWait, 250),
-            maxBytesPerPartition: consumer.maxBytesPerPartition ?? 1024 * 1024,
-            commitInterval: millis(consumer.commitInterval, 1000),
+            sessionTimeout: times.sessionTimeout,
+            rebalanceTimeout: times.rebalanceTimeout,
+            heartbeatInterval: times.heartbeatInterval,
+            maxWait: times.maxWait,
+            maxBytesPerPartition,
+            commitInterval: times.commitInterval,
             concurrency: 32,
-            drainTimeout: millis(consumer.drainTimeout, Math.floor(sessionTimeout / 3))
+            drainTimeout: times.drainTimeout
           })
         }),
       sift: (queue, decide) =>
@@ -305,6 +308,8 @@ export const make = (
  */
 export const layer = (options: Options): Layer.Layer<Broker, BrokerError> => Layer.scoped(Broker, make(options))
 
+const mechanisms = ["plain", "scram-sha-256", "scram-sha-512"] as const
+
 /**
  * What can be configured: `CQRS_KAFKA_BROKERS` (several with commas between them), and each optional:
  * `CQRS_KAFKA_CLIENT_ID`, `CQRS_KAFKA_TLS` (`true`), `CQRS_KAFKA_SASL_MECHANISM` (`plain`, `scram-sha-256` or
@@ -318,23 +323,35 @@ export const config: Config.Config<Pick<Options, "brokers" | "clientId" | "produ
   brokers: Config.array(Config.nonEmptyString(), "CQRS_KAFKA_BROKERS"),
   clientId: Config.option(Config.nonEmptyString("CQRS_KAFKA_CLIENT_ID")),
   tls: Config.option(Config.boolean("CQRS_KAFKA_TLS")),
-  sasl: Config.option(Config.all({
-    mechanism: Config.literal("plain", "scram-sha-256", "scram-sha-512")("CQRS_KAFKA_SASL_MECHANISM"),
-    username: Config.string("CQRS_KAFKA_USERNAME"),
-    password: Config.redacted("CQRS_KAFKA_PASSWORD")
-  })),
+  mechanism: Config.option(Config.literal(...mechanisms)("CQRS_KAFKA_SASL_MECHANISM")),
+  username: Config.option(Config.nonEmptyString("CQRS_KAFKA_USERNAME")),
+  password: Config.option(Config.redacted(Config.nonEmptyString("CQRS_KAFKA_PASSWORD"))),
   compression: Config.option(
     Config.literal("none", "gzip", "snappy", "lz4", "zstd")("CQRS_KAFKA_COMPRESSION")
   ),
   deadline: Config.option(Config.duration("CQRS_KAFKA_PUBLISH_DEADLINE"))
 }).pipe(
-  Config.map(({ brokers, clientId, compression, deadline, sasl, tls }) => ({
-    brokers,
-    ...given("clientId", clientId),
-    ...given("tls", tls),
-    ...given("sasl", sasl),
-    producer: { ...given("compression", compression), ...given("deadline", deadline) }
-  }))
+  Config.mapOrFail(({ brokers, clientId, compression, deadline, mechanism, password, tls, username }) => {
+    const login = Option.all({ mechanism, username, password })
+    const missing = [
+      ...Option.isNone(mechanism) ? ["CQRS_KAFKA_SASL_MECHANISM"] : [],
+      ...Option.isNone(username) ? ["CQRS_KAFKA_USERNAME"] : [],
+      ...Option.isNone(password) ? ["CQRS_KAFKA_PASSWORD"] : []
+    ]
+    // without a login, nobody would notice that there was to be one
+    if (missing.length === 1 || missing.length === 2) {
+      return Either.left(
+        ConfigError.InvalidData(missing.slice(0, 1), "A login is a mechanism, a username and a password")
+      )
+    }
+    return Either.right({
+      brokers,
+      ...given("clientId", clientId),
+      ...given("tls", tls),
+      ...given("sasl", login),
+      producer: { ...given("compression", compression), ...given("deadline", deadline) }
+    })
+  })
 )
 
 /**
@@ -355,11 +372,13 @@ export const layerConfig = (
 // internal
 // -------------------------------------------------------------------------------------
 
+const isAddress = (address: string): boolean => /^[^:\s@/]+:\d{1,5}$/.test(address)
+
 function given<K extends string, A>(name: K, value: Option.Option<A>): { readonly [_ in K]?: A } {
   return (Option.isSome(value) ? { [name]: value.value } : {}) as { readonly [_ in K]?: A }
 }
 
-const saslOf = (sasl: Sasl, runtime: Runtime.Runtime<never>): Settings["sasl"] => {
+const saslOf = (sasl: Sasl, runtime: Runtime.Runtime<never>): Settings.Settings["sasl"] => {
   if (sasl.mechanism === "oauthbearer") {
     const { token } = sasl
     return {

@@ -32,7 +32,7 @@ export interface Catalog {
 /** What Kafka's brokers have by default, with the overhead of a batch. */
 const defaultMaxBytes = 1_048_588
 
-export const make = (client: Client, maxAge: number): Effect.Effect<Catalog> =>
+export const make = (client: Pick<Client, "configs" | "metadata">, maxAge: number): Effect.Effect<Catalog> =>
   Effect.map(Effect.makeSemaphore(1), (semaphore) => {
     const known = new Map<string, { readonly topic: Topic; readonly until: number }>()
     const warned = new Set<string>()

@@ -2,6 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { IHeaders, Message } from "kafkajs"
 import kafkajs from "kafkajs"
+import { detailsOf } from "./classification.ts"
 import { encode, type Encoded } from "./produceRequest.ts"
 import { kafkaConfig, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
@@ -131,27 +132,37 @@ export const make = (settings: Settings): Client => {
     Effect.map(
       attempt(() => cluster.connectionPoolBuilder.build(address)),
       (connectionPool) => {
+        const { host, port } = connectionPool
+        const send = connectionPool.send.bind(connectionPool)
+        Object.assign(connectionPool, {
+          send: (exchange: Parameters<ConnectionPool["send"]>[0]) =>
+            send(exchange).catch((error) => {
+              // kafkajs would ask again on a connection that is silent, though nobody may be waiting any more
+              if (detailsOf(error).name === "KafkaJSRequestTimeoutError") sockets.cut({ host, port })
+              return Promise.reject(error)
+            })
+        })
         const broker = cluster.brokerPool.createBroker({
           connectionPool,
           logger: cluster.rootLogger,
           ...(nodeId === undefined ? {} : { nodeId })
         })
-        return { broker, candid: candidly(broker), address: { host: connectionPool.host, port: connectionPool.port } }
+        return { broker, candid: candidly(broker), address: { host, port } }
       }
     )
 
   const connected = (node: Node, forget: () => void): Effect.Effect<Node, unknown> =>
-    node.broker.isConnected()
-      ? Effect.succeed(node)
-      // half a login is not one to go on with
-      : Effect.as(
-        Effect.tapError(attempt(() => node.broker.connect()), () =>
-          Effect.sync(() => {
-            forget()
-            sockets.cut(node.address)
-          })),
-        node
-      )
+    node.broker.isConnected() ? Effect.succeed(node) : Effect.as(
+      attempt(() =>
+        node.broker.connect().catch((error) => {
+          // half a login is not one to go on with
+          forget()
+          sockets.cut(node.address)
+          return Promise.reject(error)
+        })
+      ),
+      node
+    )
 
   const nodeOf = (nodeId: number): Effect.Effect<Node, unknown> =>
     Effect.suspend(() => {

@@ -21,12 +21,12 @@ const run = Date.now().toString(36)
 let count = 0
 
 /** A name that no other run of the tests has used. */
-const unique = (name: string): string =>
+export const unique = (name: string): string =>
   `kafka_${name.replace(/[^a-zA-Z0-9_.-]+/g, "_").slice(0, 100)}_${run}_${++count}`
 
 const clientOf = (brokers: string) => new Kafka({ brokers: brokers.split(","), logLevel: logLevel.NOTHING })
 
-const withAdmin = <A>(brokers: string, use: (admin: Admin) => Promise<A>): Effect.Effect<A, unknown> =>
+export const withAdmin = <A>(brokers: string, use: (admin: Admin) => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.acquireUseRelease(
     Effect.tryPromise(async () => {
       const admin = clientOf(brokers).admin()
