@@ -45,7 +45,8 @@ Options
   --quiet                    nothing on standard output
 
 EFFECT_CQRS_CACHE is the folder of downloads, data and state (.cache by default). EFFECT_CQRS_KAFKA_CONTROLLER_PORT is
-the second port of Kafka's node (the first plus one by default).
+the second port of Kafka's node (the first plus one by default), EFFECT_CQRS_KAFKA_PROPERTIES a file with more properties
+of a node that is started from its jars.
 
 Exit codes: 0 done; 1 a server could not be brought up, or not stopped; 2 wrong usage. status and env end with 0 whatever
 is missing.

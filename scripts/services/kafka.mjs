@@ -126,7 +126,9 @@ export const up = async (version, port) => {
   const config = path.join(home, "server.properties")
   const log = path.join(home, "server.log")
   fs.mkdirSync(home, { recursive: true })
-  fs.writeFileSync(config, properties({ controller, data, port }))
+  // of two lines for a property, the later one holds
+  const more = process.env.EFFECT_CQRS_KAFKA_PROPERTIES
+  fs.writeFileSync(config, properties({ controller, data, port }) + (more ? fs.readFileSync(more, "utf8") : ""))
   const java = [
     ...javaOf(jars(version)),
     "-Xmx512m",

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, TestClock } from "effect"
 import * as Catalog from "../src/internal/catalog.ts"
+import { ensure } from "../src/internal/topology.ts"
 
 /** A cluster of three nodes, in which each topic has its number of replicas and its least. */
 const cluster = (topics: Readonly<Record<string, readonly [replicas: number, least: string]>>) =>
@@ -42,5 +43,33 @@ describe("topics", () => {
       }
       assert.strictEqual(said.length, 1)
       for (const words of ["WARN", "careless", "3 replicas", "min.insync.replicas"]) assert.include(said[0], words)
+    }))
+
+  it.effect("one that somebody else makes at the same moment, and otherwise, is a conflict", () =>
+    Effect.gen(function*() {
+      let isMade = false
+      const catalog = yield* Catalog.make({
+        metadata: (names) =>
+          Effect.succeed({
+            brokers: [],
+            topicMetadata: names.map((topic) => ({
+              topic,
+              topicErrorCode: isMade ? 0 : 3,
+              partitionMetadata: isMade ? [{ partitionId: 0, partitionErrorCode: 0, leader: 1, replicas: [1] }] : []
+            }))
+          }),
+        configs: () => Effect.succeed([])
+      }, 1000)
+      const createTopics = () =>
+        Effect.sync(() => {
+          isMade = true
+          return [{ topic: "meetings", errorCode: 36 }]
+        })
+      const ensuring = (partitions: number) =>
+        ensure({ createTopics }, catalog, { topics: [{ name: "meetings", partitions }], create: true }, 1000)
+      const error = yield* Effect.flip(ensuring(2))
+      assert.strictEqual(error.reason, "Configuration")
+      assert.include(error.message, "meetings has 1 partitions, not 2")
+      yield* ensuring(1)
     }))
 })

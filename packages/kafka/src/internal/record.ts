@@ -35,7 +35,7 @@ export const sizeOf = ({ headers, key, value }: Outgoing): { readonly least: num
   for (const name of Object.keys(headers)) {
     const held = headers[name]
     for (const one of Array.isArray(held) ? held : [held]) {
-      bytes += Buffer.byteLength(name) + (one === undefined ? 0 : Buffer.byteLength(one))
+      bytes += Buffer.byteLength(name) + (one === undefined || one === null ? 0 : Buffer.byteLength(one))
       count += 1
     }
   }
@@ -86,6 +86,7 @@ export const decode = (
 /** The same record for a topic, with some of its headers set or left out. */
 export const changed = (record: Received, { headers, topic }: Forwarding): Outgoing => {
   const kept = Object.entries(record.headers ?? {}).filter(([name]) => !Object.hasOwn(headers, name))
+    .map(([name, held]) => [name, Array.isArray(held) ? held.filter(isSent) : held] as const)
   const set = Object.entries(headers).filter((entry): entry is [string, string] => entry[1] !== undefined)
   return { topic, key: record.key, value: record.value, headers: Object.fromEntries([...kept, ...set]) }
 }
@@ -97,6 +98,9 @@ export const laneOf = (place: string, key: Buffer | null): string | undefined =>
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
+
+/** To a header that is called as a member of each object is (`constructor`), kafkajs adds this member. */
+const isSent = (one: unknown): boolean => one === null || Buffer.isBuffer(one)
 
 const replacement = "\uFFFD"
 

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Topic, Topology } from "../Topology.ts"
 import type { Catalog } from "./catalog.ts"
-import { isConfiguration, ofCode, ofError } from "./classification.ts"
+import { detailsOf, isConfiguration, ofCode, ofError } from "./classification.ts"
 import type { Client } from "./client.ts"
 
 export const configuration = (message: string, cause?: unknown): BrokerError =>
@@ -17,8 +17,15 @@ export const brokerError = (error: unknown): BrokerError =>
   error instanceof BrokerError
     ? error
     : isConfiguration(error)
-    ? configuration(ofError(error).reason, error)
+    ? configuration(advised(error), error)
     : unavailable(ofError(error).reason, error)
+
+const advised = (error: unknown): string => {
+  const { message, name, type } = detailsOf(error)
+  return name === "KafkaJSSASLAuthenticationError" || type === "SASL_AUTHENTICATION_FAILED"
+    ? `Kafka refuses the login: correct the user and the password, or the mechanism (${message})`
+    : ofError(error).reason
+}
 
 /** What is wrong with it whatever Kafka has. */
 export const check = ({ topics }: Topology): Effect.Effect<void, BrokerError> => {
@@ -30,7 +37,7 @@ export const check = ({ topics }: Topology): Effect.Effect<void, BrokerError> =>
 
 /** Looks for topics, and makes those that are missing where this is asked for. */
 export const ensure = (
-  client: Client,
+  client: Pick<Client, "createTopics">,
   catalog: Catalog,
   topology: Topology,
   timeout: number

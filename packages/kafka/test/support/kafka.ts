@@ -24,7 +24,7 @@ let count = 0
 export const unique = (name: string): string =>
   `kafka_${name.replace(/[^a-zA-Z0-9_.-]+/g, "_").slice(0, 100)}_${run}_${++count}`
 
-const clientOf = (brokers: string) => new Kafka({ brokers: brokers.split(","), logLevel: logLevel.NOTHING })
+export const clientOf = (brokers: string) => new Kafka({ brokers: brokers.split(","), logLevel: logLevel.NOTHING })
 
 export const withAdmin = <A>(brokers: string, use: (admin: Admin) => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.acquireUseRelease(

@@ -9,7 +9,15 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("../../../..", import.meta.url))
 
-const services = (cache: string, port: number, controller: number, ...args: ReadonlyArray<string>) =>
+interface Start {
+  readonly cache: string
+  readonly port: number
+  readonly controller: number
+  /** A file with more properties of the server. */
+  readonly properties: string
+}
+
+const services = ({ cache, controller, port, properties }: Start, ...args: ReadonlyArray<string>) =>
   Effect.async<string, string>((resume) => {
     const child = execFile(
       process.execPath,
@@ -19,6 +27,7 @@ const services = (cache: string, port: number, controller: number, ...args: Read
           ...process.env,
           EFFECT_CQRS_KAFKA_BROKERS: "",
           EFFECT_CQRS_CACHE: cache,
+          EFFECT_CQRS_KAFKA_PROPERTIES: properties,
           EFFECT_CQRS_KAFKA_PORT: `${port}`,
           EFFECT_CQRS_KAFKA_CONTROLLER_PORT: `${controller}`
         },
@@ -47,7 +56,7 @@ const cacheFolder = Effect.acquireRelease(
 )
 
 /** A port that nobody listens on: other runs of the tests have servers of their own. */
-const freePort = Effect.async<number>((resume) => {
+export const freePort = Effect.async<number>((resume) => {
   const server = net.createServer()
   server.listen(0, "127.0.0.1", () => {
     const { port } = server.address() as net.AddressInfo
@@ -55,17 +64,39 @@ const freePort = Effect.async<number>((resume) => {
   })
 })
 
+interface Server {
+  readonly brokers: string
+  readonly restart: Effect.Effect<unknown, unknown>
+  /** Where its jars are. */
+  readonly jars: string
+}
+
+/** What it is to have beside what each has. */
+type More = (where: {
+  readonly folder: string
+  readonly port: number
+  readonly controller: number
+}) => Readonly<Record<string, string>>
+
 /** Started, and stopped with the scope. It is slow to start: let several cases have it one after the other. */
-export const ownServer: Effect.Effect<
-  { readonly brokers: string; readonly restart: Effect.Effect<unknown, unknown> },
-  unknown,
-  Scope.Scope
-> = Effect.gen(function*() {
-  const folder = yield* cacheFolder
-  const port = yield* freePort
-  const controller = yield* freePort
-  const up = services(folder, port, controller, "up", "kafka", "--json")
-  const down = services(folder, port, controller, "down", "kafka")
-  yield* Effect.acquireRelease(up, () => Effect.orDie(down))
-  return { brokers: `127.0.0.1:${port}`, restart: Effect.zipRight(down, up) }
-})
+export const serverWith = (more: More): Effect.Effect<Server, unknown, Scope.Scope> =>
+  Effect.gen(function*() {
+    const folder = yield* cacheFolder
+    const port = yield* freePort
+    const controller = yield* freePort
+    const properties = path.join(folder, "more.properties")
+    const lines = Object.entries(more({ folder, port, controller })).map(([name, value]) => `${name}=${value}\n`)
+    fs.writeFileSync(properties, lines.join(""))
+    const start: Start = { cache: folder, port, controller, properties }
+    const up = services(start, "up", "kafka", "--json")
+    const down = services(start, "down", "kafka")
+    yield* Effect.acquireRelease(up, () => Effect.orDie(down))
+    const [version] = fs.readdirSync(path.join(folder, "kafka"))
+    return {
+      brokers: `127.0.0.1:${port}`,
+      restart: Effect.zipRight(down, up),
+      jars: path.join(folder, "kafka", version!, "jars")
+    }
+  })
+
+export const ownServer = serverWith(() => ({}))
