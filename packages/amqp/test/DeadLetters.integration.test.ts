@@ -156,7 +156,9 @@ Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
           const kept = sent.flatMap(({ id }) => Number(id) % 3 === 0 ? [] : [id])
           assert.strictEqual(yield* broker.sift({ topic, group: topic }, decide), sent.length - kept.length)
           assert.deepStrictEqual(seen.splice(0), sent.map(({ id }) => id))
-          assert.strictEqual(yield* broker.sift({ topic, group: topic }, decide), 0)
+          // what was kept is back a moment after the sifting is over
+          const again = Effect.filterOrFail(broker.sift({ topic, group: topic }, decide), () => seen.length > 0)
+          assert.strictEqual(yield* Effect.retry(again, { times: 50, schedule: Schedule.spaced("50 millis") }), 0)
           assert.deepStrictEqual(seen.splice(0), kept)
           const source = yield* broker.consume({ topics: [topic], group: topic, window: 10 })
           const first = yield* source.take
