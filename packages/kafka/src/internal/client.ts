@@ -52,6 +52,7 @@ export interface Client {
     topic: string,
     offsets: ReadonlyArray<{ readonly partition: number; readonly offset: number }>
   ) => Effect.Effect<ReadonlyArray<{ readonly partition: number; readonly errorCode: number }>, unknown>
+  readonly leave: (group: string, memberId: string) => Effect.Effect<void, unknown>
   /** Gives up the connections to a node, and what waits there. */
   readonly drop: (node: number) => Effect.Effect<void>
   readonly close: Effect.Effect<void>
@@ -324,6 +325,11 @@ export const make = (settings: Settings): Client => {
           ),
           ({ responses }) => responses.flatMap((response) => response.partitions)
         )),
+    leave: (group, memberId) =>
+      Effect.flatMap(
+        coordinator(group),
+        ({ broker }) => Effect.asVoid(attempt(() => broker.leaveGroup({ groupId: group, memberId })))
+      ),
     drop: (nodeId) =>
       Effect.sync(() => {
         const node = nodes.get(nodeId)
@@ -372,6 +378,7 @@ interface Broker {
   readonly describeGroups: (request: object) => Promise<{
     readonly groups: ReadonlyArray<{ readonly errorCode: number; readonly state: string }>
   }>
+  readonly leaveGroup: (request: object) => Promise<unknown>
   readonly offsetFetch: (request: object) => Promise<Partitioned<RawOffset>>
   readonly offsetCommit: (
     request: object
