@@ -137,7 +137,7 @@ export const make = (options: Options): Holding => {
       }
     })
     isPumping = false
-    Either.getOrThrow(pumped)
+    Either.getOrThrowWith(pumped, (error) => error)
   }
 
   const begin = (name: string, { from, partition, topic }: Batch): Part => {
