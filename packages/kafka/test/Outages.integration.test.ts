@@ -119,19 +119,21 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
       const received = yield* collect(yield* broker.consume({ topics: [name], group }))
       const { sent, stop } = yield* load(broker, name)
       yield* until("messages arrive", () => received.size >= 10)
-      const began = Date.now()
+      let slowest = 0
       for (let round = 0; round < 12; round++) {
+        const began = Date.now()
         const scope = yield* Scope.make()
         yield* collect(yield* Scope.extend(broker.consume({ topics: [name], group }), scope), received).pipe(
           Scope.extend(scope)
         )
         yield* Effect.sleep(round * 12)
         yield* Scope.close(scope, Exit.void)
+        slowest = Math.max(slowest, Date.now() - began)
       }
       yield* stop
       yield* until("each message arrives", () => sent.every((id) => received.has(id)), 10_000)
-      // the session of one that is gone, and has not left, would last 30 seconds
-      assert.isBelow(Date.now() - began, 20_000)
+      // one that cannot leave gives up after 5 seconds, and is waited for until its session ends, after 30
+      assert.isBelow(slowest, 4500)
     }), 60_000)
 
   it.scopedLive("one that crashes begins anew, and does not wait for what it was", () =>
