@@ -9,7 +9,7 @@ import { ownServer } from "./support/server.ts"
 /** One for all cases that restart it. */
 const own = Effect.runSync(Effect.gen(function*() {
   const scope = yield* Scope.make()
-  const server = yield* Effect.cached(Scope.extend(ownServer(19_292), scope))
+  const server = yield* Effect.cached(Scope.extend(ownServer, scope))
   return { server, close: Scope.close(scope, Exit.void) }
 }))
 
