@@ -111,6 +111,24 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
     60_000
   )
 
+  it.scopedLive("many that ask while the first connections are made wait for them", () =>
+    Effect.gen(function*() {
+      const name = yield* topic(brokers, "connecting")
+      for (let round = 0; round < 5; round++) {
+        const outcomes = yield* Effect.scoped(Effect.flatMap(brokerWith(), (broker) =>
+          Effect.forEach(
+            [name, ...Array.from({ length: 40 }, () => unique("missing"))],
+            (topic, n) => Effect.delay(broker.publish([messageOf({ topic })]), n / 4),
+            { concurrency: "unbounded" }
+          )))
+        const [first, ...others] = outcomes.flat()
+        assert.strictEqual(first!._tag, "Delivered")
+        for (const one of others) {
+          assert.include(one, { _tag: "Retriable", scope: "destination" })
+        }
+      }
+    }), 60_000)
+
   it.scopedLive("members that go in the middle of joining leave nobody waiting for them", () =>
     Effect.gen(function*() {
       const name = yield* topic(brokers, "come and go")

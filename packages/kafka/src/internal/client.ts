@@ -148,18 +148,23 @@ export const make = (settings: Settings): Client => {
           logger: cluster.rootLogger,
           ...(nodeId === undefined ? {} : { nodeId })
         })
-        return { broker, candid: candidly(broker), address: { host, port } }
+        return { broker, candid: candidly(broker), address: { host, port }, connecting: undefined }
       }
     )
 
+  /** kafkajs calls a connection one on which it has not asked yet what the node can do. */
+  const isConnected = (node: Node): boolean => node.connecting === undefined && node.broker.isConnected()
+
   const connected = (node: Node, forget: () => void): Effect.Effect<Node, unknown> =>
-    node.broker.isConnected() ? Effect.succeed(node) : Effect.as(
+    isConnected(node) ? Effect.succeed(node) : Effect.as(
       attempt(() =>
-        node.broker.connect().catch((error) => {
+        node.connecting ??= node.broker.connect().catch((error) => {
           // half a login is not one to go on with
           forget()
           sockets.cut(node.address)
           return Promise.reject(error)
+        }).finally(() => {
+          node.connecting = undefined
         })
       ),
       node
@@ -185,8 +190,8 @@ export const make = (settings: Settings): Client => {
 
   /** Any node that answers: one that is connected, else one that is known, else one of those that were given. */
   const anyNode: Effect.Effect<Node, unknown> = Effect.suspend(() => {
-    for (const node of nodes.values()) if (node.broker.isConnected()) return Effect.succeed(node)
-    if (seed?.broker.isConnected() === true) return Effect.succeed(seed)
+    for (const node of nodes.values()) if (isConnected(node)) return Effect.succeed(node)
+    if (seed !== undefined && isConnected(seed)) return Effect.succeed(seed)
     const seeds = settings.brokers.map(() =>
       Effect.flatMap(nodeAt(undefined, undefined), (node) => {
         seed = node
@@ -423,6 +428,7 @@ interface Node {
   readonly broker: Broker
   readonly candid: Broker
   readonly address: Sockets.Address
+  connecting: Promise<void> | undefined
 }
 
 const topicResource = 2
