@@ -34,7 +34,14 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
       countsRedeliveries: Suite.unsupported("Kafka does not count them"),
       capacity: Suite.unsupported("Kafka keeps all messages for all groups"),
       restart: () =>
-        Effect.map(own.server, (server) => ({ layer: on(server.brokers, options(given)), restart: server.restart })),
+        Effect.map(own.server, (server) => ({
+          // a member that the restart has cut off is waited for no longer than that
+          layer: on(
+            server.brokers,
+            options({ ...given, consumer: { sessionTimeout: "6 seconds", ...given.consumer } })
+          ),
+          restart: server.restart
+        })),
       network: () =>
         Effect.map(Proxy.make({ host, port: Number(port) }), (proxy) => ({
           proxy,
@@ -58,7 +65,7 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
       largestPayload: 1024 * 1024,
       quiet: "300 millis",
       patience: "15 seconds",
-      timeout: 90_000,
+      timeout: 150_000,
       ...facts
     })
 
