@@ -3,7 +3,7 @@ import { Broker } from "@effect-cqrs/core"
 import type { KafkaBroker } from "@effect-cqrs/kafka"
 import { Endpoint, Fixtures, Proxy } from "@effect-cqrs/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Logger, Redacted, Schedule, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Redacted, Schedule, Scope } from "effect"
 import { endpoint, hasty, idsIn, on, topic, unique } from "./support/kafka.ts"
 
 const { messageOf } = Fixtures
@@ -38,7 +38,7 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
 
   const until = (what: string, look: () => boolean, patience = 20_000) =>
     Effect.repeat(Effect.sync(look), { until: (is) => is, schedule: Schedule.spaced(10) }).pipe(
-      Effect.timeoutFail({ duration: patience, onTimeout: () => new Error(`not in time: ${what}`) })
+      Effect.timeoutFail({ duration: patience, onTimeout: () => new Cause.TimeoutException(`not in time: ${what}`) })
     )
 
   /** Settles what comes, and counts how often. */

@@ -65,7 +65,7 @@ const setup = (
           const answers = batches.map(({ partition, texts }) => answer({ node, partition, texts }))
           if (answers.includes("never")) return Effect.never
           if (answers.includes("lost")) {
-            return Effect.fail(Object.assign(new Error("lost"), { name: "KafkaJSConnectionClosedError" }))
+            return Effect.fail({ name: "KafkaJSConnectionClosedError", message: "lost" })
           }
           return Effect.succeed(
             batches.map(({ partition }, at) => ({ topic: "topic", partition, errorCode: answers[at] as number }))
