@@ -104,7 +104,7 @@ export const deadLetterHeaders = headers.deadLetterHeaders
 
 /**
  * The header of a message that was redriven: the group that it is for. Consumers of other groups settle it, and run no
- * handler.
+ * handler. Those of the group do not show it to their handlers: what these publish with the headers they got is for all.
  *
  * @since 0.1.0
  * @category models
@@ -164,6 +164,7 @@ export const layer = <
     const concurrency = options.concurrency ?? 1
     const deaths = options.deaths ?? 5
     const deadLetterTopic = options.deadLetter?.topic ?? `${group}.dead-letters`
+    const names: ReadonlySet<string> = new Set(options.events.map((event) => event.eventName))
     const broker = yield* Broker
     const mediator = yield* EventMediator.make(options.events)
     const source = yield* broker.consume({
@@ -181,8 +182,9 @@ export const layer = <
       mediator,
       retry: options.retry,
       bury: burying({ group, topic: deadLetterTopic }),
-      counts: counting(group, options.events.map((event) => event.eventName)),
+      counts: counting(group, names),
       group,
+      events: names,
       unknown: options.deadLetter?.unknown ?? "deadLetter",
       tombstones: options.deadLetter?.tombstones ?? "deadLetter"
     })

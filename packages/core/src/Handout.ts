@@ -75,31 +75,37 @@ export interface Taken {
 export const make = (): Handout => {
   const lanes = new Set<Lane>()
   const named = new Map<string, Lane>()
-  /** Lanes with something to hand out and nothing out. */
-  const ready = new Set<Lane>()
-  /** Those who wait for one. All of them are woken: one that is being interrupted wakes nobody else. */
+  const ready = new Ready()
+  /** Those who wait for one. Each lane that becomes ready wakes one of them: it takes what is there, or wakes another. */
   const waiting = new Set<() => void>()
   let size = 0
   let out = 0
   let isHeld = false
 
   const makeReady = (lane: Lane): void => {
-    ready.add(lane)
-    wakeAll()
+    ready.push(lane)
+    wake(1)
   }
 
-  const wakeAll = (): void => {
-    if (waiting.size === 0 || isHeld) return
-    const woken = [...waiting]
-    waiting.clear()
-    for (const wake of woken) wake()
+  const wake = (most: number): void => {
+    if (isHeld) return
+    for (const one of waiting) {
+      if (most-- <= 0) break
+      waiting.delete(one)
+      one()
+    }
   }
 
   const untilReady = Effect.async<void>((resume) => {
-    const wake = () => resume(Effect.void)
-    if (ready.size > 0 && !isHeld) return wake()
-    waiting.add(wake)
-    return Effect.sync(() => waiting.delete(wake))
+    const woken = () => resume(Effect.void)
+    if (ready.size > 0 && !isHeld) return woken()
+    waiting.add(woken)
+    return Effect.sync(() => waiting.delete(woken))
+  })
+
+  /** Interrupted, it may have been woken in vain. */
+  const passOn = Effect.sync(() => {
+    if (ready.size > 0) wake(1)
   })
 
   const laneOf = (name: string | undefined): Lane => {
@@ -121,9 +127,9 @@ export const make = (): Handout => {
   const grab = (limit: number): Array<Slot> => {
     const taken: Array<Slot> = []
     if (isHeld) return taken
-    for (const lane of ready) {
-      if (taken.length >= limit) break
-      ready.delete(lane)
+    while (taken.length < limit) {
+      const lane = ready.shift()
+      if (lane === undefined) break
       lane.take(limit - taken.length, taken)
     }
     out += taken.length
@@ -148,7 +154,9 @@ export const make = (): Handout => {
   const takeSlots = (limit: number, restore: Restore): Effect.Effect<ReadonlyArray<Slot>> =>
     Effect.suspend(() => {
       const taken = grab(limit)
-      return taken.length > 0 ? Effect.succeed(taken) : Effect.zipRight(restore(untilReady), takeSlots(limit, restore))
+      return taken.length > 0
+        ? Effect.succeed(taken)
+        : Effect.zipRight(Effect.onInterrupt(restore(untilReady), () => passOn), takeSlots(limit, restore))
     })
 
   return {
@@ -156,7 +164,7 @@ export const make = (): Handout => {
     out: () => out,
     hold: (held) => {
       isHeld = held
-      if (ready.size > 0) wakeAll()
+      wake(ready.size)
     },
     offer: (item) => {
       size += 1
@@ -168,8 +176,8 @@ export const make = (): Handout => {
       for (const lane of [...lanes]) {
         const gone = lane.withdraw(origin)
         size -= gone
-        if (gone === 0 || lane.isOut) continue
-        ready.delete(lane)
+        if (gone === 0 || lane.isOut || lane.length > 0) continue
+        ready.remove(lane)
         reopen(lane)
       }
     },
@@ -246,6 +254,7 @@ class Lane {
   private head = 0
   private taken = 0
   private open = 0
+  isReady = false
   /** Something behind those that are out was withdrawn. */
   private hasHoles = false
 
@@ -311,6 +320,47 @@ class Lane {
     this.slots = this.slots.slice(this.head).filter((slot) => !slot.isGone)
     this.head = 0
     this.hasHoles = false
+  }
+}
+
+/**
+ * Lanes with something to hand out and nothing out, first come first served. Not a Set: to find the first of one is to go
+ * past all that was deleted before it.
+ */
+class Ready {
+  size = 0
+  private lanes: Array<Lane> = []
+  private head = 0
+
+  push(lane: Lane): void {
+    if (lane.isReady) return
+    lane.isReady = true
+    this.lanes.push(lane)
+    this.size += 1
+  }
+
+  shift(): Lane | undefined {
+    while (this.head < this.lanes.length) {
+      const lane = this.lanes[this.head++]!
+      if (this.head > 1024 && this.head * 2 > this.lanes.length) {
+        this.lanes = this.lanes.slice(this.head)
+        this.head = 0
+      }
+      if (lane.isReady) {
+        this.remove(lane)
+        return lane
+      }
+    }
+    this.lanes = []
+    this.head = 0
+    return undefined
+  }
+
+  /** Its place is skipped when its turn comes. */
+  remove(lane: Lane): void {
+    if (!lane.isReady) return
+    lane.isReady = false
+    this.size -= 1
   }
 }
 

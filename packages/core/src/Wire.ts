@@ -102,9 +102,11 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
   const readers = new Map(Object.entries(options.readers ?? {}))
   const modeOf = typeof mode === "string" ? () => mode : mode
 
+  const lowerPrefixes = prefixes.map((one) => one.toLowerCase())
+
   const isReserved = (name: string): boolean => {
     const lower = name.toLowerCase()
-    return transport.has(lower) || prefixes.some((one) => lower.startsWith(one.toLowerCase()))
+    return transport.has(lower) || lowerPrefixes.some((one) => lower.startsWith(one))
   }
 
   return {
@@ -129,6 +131,12 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
           body: encoder.encode(structured(known, message))
         })
       }
+      if (isCloudEvents(message.contentType)) {
+        return Either.left(
+          `Its content type, ${message.contentType}, is that of a CloudEvent, which a reader would take for the message: ` +
+            "send it in structured mode"
+        )
+      }
       for (const name in known) if (name !== "datacontenttype") headers[prefix + name] = known[name]!
       return Either.right({
         headers,
@@ -141,15 +149,19 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
       const found: Record<string, string> = {}
       const headers: Record<string, string> = {}
       let isBinary = false
+      let { traceparent } = incoming.headers
       for (const name of Object.keys(incoming.headers)) {
         const value = incoming.headers[name]!
-        const used = prefixes.find((one) => name.startsWith(one))
-        if (used !== undefined) {
-          put(found, name.slice(used.length), value)
+        const lower = name.toLowerCase()
+        const used = lowerPrefixes.findIndex((one) => lower.startsWith(one))
+        if (used >= 0) {
+          const attribute = lower.slice(lowerPrefixes[used]!.length)
+          // what stands there in lower case, as it has to be, is not replaced
+          if (name === prefixes[used]! + attribute || !Object.hasOwn(found, attribute)) put(found, attribute, value)
           isBinary = true
-        } else if (!transport.has(name)) put(headers, name, value)
+        } else if (!transport.has(lower)) put(headers, name, value)
+        else if (lower === "traceparent") traceparent ??= value
       }
-      const traceparent = incoming.headers.traceparent
       const complete = (attributes: Record<string, string>): Record<string, string | undefined> => ({
         ...attributes,
         partitionkey: attributes.partitionkey ?? found.partitionkey ?? incoming.key,
@@ -164,7 +176,7 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
             ({ attributes, payload }) => fromAttributes(complete(attributes), { ...rest, payload })
           )
         }
-        if (mediaType?.startsWith("application/cloudevents") === true) {
+        if (mediaType !== undefined && isCloudEvents(mediaType)) {
           return Either.left({ message: `A CloudEvent in the format ${mediaType} is not known here: send JSON` })
         }
         if (!isBinary) {
@@ -226,6 +238,8 @@ const structuredType = "application/cloudevents+json; charset=UTF-8"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const isCloudEvents = (contentType: string): boolean => /^\s*application\/cloudevents/i.test(contentType)
 
 /** A header may be called `__proto__`. */
 const put = (record: Record<string, string>, name: string, value: string): void => {

@@ -188,10 +188,16 @@ export * as OutboxStorage from "./OutboxStorage.ts"
 /**
  * Events as the Python library `python-cqrs` writes and reads them, for fleets of both.
  *
- * Its record is one JSON object without headers: `event_id` (a UUID), `event_name`, `event_type` (`notification_event` or
- * `ecst_event`), `event_topic`, `event_timestamp` (ISO 8601 without a time zone) and `payload`. What one version leaves out
- * has a default here: the type (gone with 2.0) is that of a notification, and a missing timestamp is the beginning of 1970. Of
- * a record inside the `payload` of a broker message, as 0.0.3 sent to RabbitMQ, the record is read.
+ * Its record is one JSON object without headers: `event_id` (a UUID), `event_name`, `event_timestamp` (ISO 8601 without a
+ * time zone), `payload`, and since 1.0 `topic`. From 1.0 on the record is the body of a broker's message. Before that, 0.0.2 to
+ * 0.2 sent an envelope to Kafka and RabbitMQ alike, with `message_type` (`notification_event` or `ecst_event`),
+ * `message_name`, `message_id`, and the record as its `payload`. Events that are dataclasses, which came with 4.6, have their names in
+ * camel case (`eventId`). What one version leaves out has a default here: the kind is a notification, and a missing timestamp is the
+ * beginning of 1970.
+ *
+ * Sources: vadikko2/python-cqrs and pypatterns/python-cqrs, their message brokers, adapters, serializers, producer and events
+ * at 0.0.3, 0.0.18, 0.2.0, 1.0.0, 2.0.0, 3.0.0, 4.0.0, 4.6.0 and 4.10.3; rnag/dataclass-wizard 0.x for the names of
+ * dataclasses.
  *
  * @since 0.1.0
  */

@@ -591,6 +591,44 @@ describe("shutdown", () => {
       assert.deepStrictEqual((yield* unsettled("g")).sort(), ["1", "2"])
     }).pipe(Effect.provide(Ground)))
 
+  for (const [how, expected] of [["ends", ["3", "4", "5"]], ["is interrupted", ["2", "3", "4", "5"]]] as const) {
+    it.scoped(`in the middle of what was taken together, gives back in order what was not begun, when what runs ${how}`, () =>
+      Effect.gen(function*() {
+        const started: Array<string> = []
+        const storage = yield* Inbox.InboxStorage
+        const done = yield* Deferred.make<void>()
+        const consumer = yield* Scope.make()
+        yield* publish(...[1, 2, 3, 4, 5].map((n) => closed(n)))
+        yield* Layer.buildWithScope(
+          Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], inbox: true, grace: "10 seconds" }).pipe(
+            Layer.provide(onClosed({ slow: ({ n }) => n === 2 ? Deferred.await(done) : see(String(n)) })),
+            Layer.provide(Layer.succeed(Inbox.InboxStorage, {
+              ...storage,
+              start: (key, start) =>
+                Effect.suspend(() => {
+                  started.push(key.messageId)
+                  return storage.start(key, start)
+                })
+            }))
+          ),
+          consumer
+        )
+        yield* settled
+        const closing = yield* Effect.fork(Scope.close(consumer, Exit.void))
+        yield* settled
+        if (how === "ends") yield* Deferred.succeed(done, undefined)
+        yield* advance("10 seconds")
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(yield* Seen, ["1"])
+        assert.deepStrictEqual(yield* unsettled("g"), [...expected])
+        // nobody is blamed: neither those that were not begun, nor the one that was interrupted
+        assert.deepStrictEqual(started, ["1", "2"])
+        for (const messageId of ["1", "2", "3"]) {
+          assert.isFalse(yield* storage.isSuspect({ consumer: "g", source: "/tests", messageId }))
+        }
+      }).pipe(Effect.provide(Layer.merge(Ground, quiet))))
+  }
+
   it.scoped("a message that arrives in the moment of the shutdown is handled or handed out again, never dropped", () =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
@@ -609,6 +647,34 @@ describe("shutdown", () => {
       yield* Fiber.join(closing)
       assert.deepStrictEqual([...yield* Seen, ...yield* unsettled("g")], ["1"])
     }).pipe(Effect.provide(Ground)))
+})
+
+describe("what was taken together", () => {
+  it.scoped("is handled from the one on that could not be handled at all, again and in order; what was handled is not", () =>
+    Effect.gen(function*() {
+      let dies = true
+      const broken = Schedule.delayed(
+        Schedule.recurs(3),
+        () => {
+          if (dies) throw new Error("broken")
+          return 0
+        }
+      )
+      yield* publish(...[1, 2, 3].map((n) => closed(n)), closed(4, { key: "red" }))
+      yield* Layer.build(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed], retry: broken }).pipe(
+          Layer.provide(onClosed({
+            h: ({ n }) => Effect.zipRight(see(String(n)), n === 2 && dies ? Effect.fail("no") : Effect.void)
+          }))
+        )
+      )
+      yield* settled
+      assert.deepStrictEqual(yield* Seen, ["1", "2"])
+      dies = false
+      yield* advance("1 second")
+      assert.deepStrictEqual((yield* Seen).filter((one) => one !== "4"), ["1", "2", "2", "3"])
+      assert.include(yield* Seen, "4")
+    }).pipe(Effect.provide(Layer.merge(Ground, quiet))))
 })
 
 describe("configuration", () => {

@@ -182,6 +182,7 @@ describe("options that cannot be", () => {
           [{ subscription: { group: "g", ordering: "some" } }, /ordering .* partitioned/],
           [{ subscription: { group: "g", topics: [] } }, /topics/],
           [{ subscription: { group: "g", topics: ["g.dead-letters"] } }, /its own dead letters/],
+          [{ deadLetter: { topic: "rooms" } }, /its own dead letters/],
           [{ deadLetter: { topic: " " } }, /dead letter topic/],
           [{ deadLetter: { unknown: "drop" } }, /deadLetter.unknown/],
           [{ deadLetter: { tombstones: "drop" } }, /deadLetter.tombstones/],

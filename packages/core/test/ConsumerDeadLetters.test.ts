@@ -1,7 +1,7 @@
-import { Broker, Consumer, ConsumerDeadLetters, Inbox, type Message, Subscribers } from "@effect-cqrs/core"
+import { Broker, Consumer, ConsumerDeadLetters, Inbox, Message, Subscribers } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Exit, Fiber, Layer, Option, Schedule, TestClock } from "effect"
-import { DestinationOut, Memory, message, quiet, RoomClosed, settled } from "./fixtures.ts"
+import { DestinationOut, Memory, message, Noticed, quiet, RoomClosed, settled } from "./fixtures.ts"
 
 const headers = Consumer.deadLetterHeaders
 
@@ -200,4 +200,31 @@ describe("ConsumerDeadLetters", () => {
       assert.deepStrictEqual(seen, ["g odd"])
       assert.deepStrictEqual(yield* letters.list(), [])
     }).pipe(Effect.provide(Layer.mergeAll(Letters, Memory, Inbox.layerMemory, quiet))))
+
+  it.scoped("a handler passes the headers of a redriven letter on, and other groups handle what it makes of them", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const broker = yield* Broker.Broker
+      const relaying = Effect.flatMap(
+        Message.Received,
+        ({ headers, payload }) =>
+          broker.publish([message({ id: "2", name: "noticed", topic: "notices", headers, payload })])
+      )
+      yield* Layer.build(Layer.merge(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed] }).pipe(
+          Layer.provide(Subscribers.layer(RoomClosed, { relaying: () => relaying }))
+        ),
+        Consumer.layer({ subscription: { group: "h", topics: ["notices"] }, events: [RoomClosed, Noticed] }).pipe(
+          Layer.provide(Subscribers.layer(RoomClosed, { none: () => Effect.void })),
+          Layer.provide(Subscribers.layer(Noticed, { h: ({ text }) => Effect.sync(() => void seen.push(text)) }))
+        )
+      ))
+      const payload = new TextEncoder().encode(JSON.stringify({ room: "blue", n: 1, text: "closed" }))
+      yield* publish(letter("1", { payload }))
+      yield* ConsumerDeadLetters.ConsumerDeadLetters.pipe(Effect.flatMap((letters) => letters.redrive({})))
+      yield* settled
+      yield* publish(message({ id: "3", name: "noticed", topic: "notices", payload }))
+      yield* settled
+      assert.deepStrictEqual(seen, ["closed", "closed"])
+    }).pipe(Effect.provide(Layer.merge(Letters, quiet))))
 })

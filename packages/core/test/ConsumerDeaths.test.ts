@@ -168,6 +168,28 @@ describe("a message that kills the process", () => {
       yield* last.close
     }).pipe(Effect.provide(Ground)))
 
+  it.effect("is found when it died in the middle of a batch, of which nothing stands", () =>
+    Effect.gen(function*() {
+      const { handled, letters, started } = yield* World
+      const early = Array.from({ length: 33 }, (_, n) => closed(100 + n, { key: "one" }))
+      const later = [1, 2, 3, 4].map((n) => closed(n, { key: "one" }))
+      const options = { batch: { size: 8 }, concurrency: 1 }
+      const die = { h: (n: number) => n === 3 ? Effect.never : Effect.void }
+      yield* run([...early, ...later], die, options)
+      // it was no first message, and those before it were run, in the same transaction
+      assert.deepStrictEqual(yield* suspicions(...later), [])
+      assert.deepStrictEqual([started.get("h 1"), started.get("h 3"), started.get("h 4")], [1, 1, undefined])
+      for (let life = 1; life <= 5; life++) {
+        yield* run(later, die, options)
+        assert.strictEqual(started.get("h 1"), 2)
+      }
+      assert.deepStrictEqual(letters, [])
+      const last = yield* run(later, die, options)
+      assert.deepStrictEqual(letters.map(({ id }) => id), ["3"])
+      assert.deepStrictEqual(handled.slice(-2), ["h 2", "h 4"])
+      yield* last.close
+    }).pipe(Effect.provide(Ground)))
+
   it.effect("is handled with nothing beside it, of no consumer that shares its inbox", () =>
     Effect.gen(function*() {
       const { handled, started, storage } = yield* World

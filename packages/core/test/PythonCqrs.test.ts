@@ -46,7 +46,7 @@ describe("PythonCqrs", () => {
       assert.strictEqual(
         new TextDecoder().decode(written.payload),
         `{"event_id":"${written.id}","event_name":"room_closed","event_type":"notification_event",` +
-          "\"event_topic\":\"rooms\",\"event_timestamp\":\"2026-01-02T03:04:05.678\",\"payload\":{\"room\":\"blue\",\"n\":1}}"
+          "\"event_topic\":\"rooms\",\"topic\":\"rooms\",\"event_timestamp\":\"2026-01-02T03:04:05.678\",\"payload\":{\"room\":\"blue\",\"n\":1}}"
       )
       const state = yield* Serialization.encode(new RoomState({ room: "blue", n: 1, note: null }))
       assert.strictEqual(JSON.parse(new TextDecoder().decode(state.payload)).event_type, "ecst_event")
@@ -66,6 +66,25 @@ describe("PythonCqrs", () => {
         assert.deepStrictEqual(yield* Serialization.decode(RoomState, bare.message), event)
       }).pipe(Effect.provide(Mixed))
   )
+
+  it.effect("for versions before 1.0 the record is in an envelope, which says its kind; either codec decodes it", () =>
+    Effect.gen(function*() {
+      const envelope = message({ id, kind: "ecst", name: "room_state" })
+      const payload = { room: "blue", n: 1, note: null }
+      const written = yield* PythonCqrs.codecBefore1.encode(payload, envelope)
+      const { payload: inner, ...outer } = JSON.parse(new TextDecoder().decode(written))
+      assert.deepStrictEqual(outer, { message_type: "ecst_event", message_name: "room_state", message_id: id })
+      assert.deepInclude(inner, { event_id: id, event_name: "room_state" })
+      for (const codec of [PythonCqrs.codec, PythonCqrs.codecBefore1]) {
+        assert.deepStrictEqual(yield* codec.decode(written, envelope), payload)
+        assert.deepStrictEqual(
+          yield* codec.decode(yield* PythonCqrs.codec.encode(payload, envelope), envelope),
+          payload
+        )
+      }
+      const { message: back } = wire.decode(incoming("", { body: written }))
+      assert.deepInclude(back, { id, name: "room_state", kind: "ecst" })
+    }))
 
   it("a record of any version is a message", () => {
     const read = (value: unknown) => wire.decode(incoming(value))
@@ -88,7 +107,27 @@ describe("PythonCqrs", () => {
         [record({ event_timestamp: "2024-08-23T14:30:00.123456+02:00" }), { time }],
         [record({ event_id: id.replaceAll("-", "") }), { id: id.replaceAll("-", "") }],
         [least, { kind: "notification", time: 0 }],
-        [{ message_name: "RoomClosed", message_id: "1", payload: record() }, { id, name: "room_closed" }]
+        // 0.0.3: the kind is the envelope's, whose name may be that of a base class
+        [
+          { message_type: "ecst_event", message_name: "ECSTEvent", message_id: id, payload: least },
+          { id, name: "room_closed", kind: "ecst" }
+        ],
+        // 4.x: a bare record, of a pydantic model or of a dataclass
+        [{ ...least, event_timestamp: _timestamp, topic: "rooms" }, {
+          name: "room_closed",
+          kind: "notification",
+          time
+        }],
+        [
+          {
+            eventId: id.replaceAll("-", ""),
+            eventName: "room_closed",
+            eventTimestamp: _timestamp,
+            topic: "rooms",
+            payload: { room: "blue", n: 1 }
+          },
+          { id: id.replaceAll("-", ""), name: "room_closed", time }
+        ]
       ] as const
     ) {
       const { message, unreadable } = read(value)

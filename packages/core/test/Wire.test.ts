@@ -269,4 +269,50 @@ describe("Wire", () => {
     }
     assert.match(read("broken").unreadable!, /cannot be read/)
   })
+
+  it("names of attributes and of the protocol's headers are read in any case; one that is written as it should be wins", () => {
+    const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    const headers = {
+      CE_ID: "1",
+      Ce_Type: "x",
+      CE_SpecVersion: "1.0",
+      TraceParent: traceparent,
+      "Content-Type": "x",
+      Tenant: "a"
+    }
+    const { message: back, unreadable } = wire.decode(incoming({ headers }))
+    assert.isUndefined(unreadable)
+    assert.deepInclude(back, { id: "1", name: "x", traceparent })
+    assert.deepStrictEqual(back.headers, { Tenant: "a" })
+    const both = { CE_ID: "upper", ce_id: "1", ce_type: "x", CE_TYPE: "upper" }
+    assert.deepInclude(wire.decode(incoming({ headers: both })).message, { id: "1", name: "x" })
+    const amqp = Wire.make(["cloudEvents:", "cloudEvents_"])
+    const { message: other } = amqp.decode(incoming({ headers: { "cloudevents:id": "1", "CLOUDEVENTS_type": "x" } }))
+    assert.deepInclude(other, { id: "1", name: "x" })
+  })
+
+  it("a payload that is a CloudEvent itself is refused in binary mode, where it would be taken for the message", () => {
+    for (const contentType of ["application/cloudevents+json; charset=utf-8", "Application/CloudEvents-Batch+json"]) {
+      const refusal = wire.encode(message({ contentType }))
+      assert.isTrue(Either.isLeft(refusal) && refusal.left.includes("structured"), contentType)
+      const by = Wire.make(prefixes, { mode: "structured" })
+      const given = message({ contentType, payload: json("{}") })
+      assert.deepStrictEqual(by.decode(incoming(packetOf(given, by), { key: given.key })).message, given)
+    }
+  })
+
+  it("a message without a time is of 1970, and one without a source of none", () => {
+    const { message: back } = wire.decode(incoming({ headers: { ce_id: "1", ce_type: "x", ce_specversion: "1.0" } }))
+    assert.deepInclude(back, { time: 0, source: "", kind: "notification", version: 1, correlationId: "1" })
+  })
+
+  it("what an extension or the state of a trace says stays as it came, or is left out, and disturbs nothing", () => {
+    const { message: back, unreadable } = wire.decode(incoming({
+      headers: { ce_id: "1", ce_type: "x", ce_subject: "s", ce_constructor: "c", ce___proto__: "p", tracestate: "a=b" }
+    }))
+    assert.isUndefined(unreadable)
+    assert.deepStrictEqual(back.headers, { tracestate: "a=b" })
+    assert.strictEqual(Object.getPrototypeOf(back.headers), Object.prototype)
+    assert.isFalse("p" in {} || "c" in {})
+  })
 })

@@ -4,7 +4,7 @@ import * as Metrics from "../../Metrics.ts"
 
 export type DeadReason = "failed" | "suspected" | "undecodable" | "unreadable" | "unknown" | "tombstone"
 
-type IgnoredReason = "unknown" | "tombstone" | "redriven"
+export type IgnoredReason = "unknown" | "tombstone" | "redriven"
 
 /** What a consumer counts; by hooks that are looked up once, since this is done for each message. */
 export interface Counts {
@@ -17,8 +17,7 @@ export interface Counts {
 /** Names that came from outside are no labels: there may be any number of them. */
 const foreign = "(unknown)"
 
-export const counting = (group: string, events: ReadonlyArray<string>): Counts => {
-  const known = new Set(events)
+export const counting = (group: string, known: ReadonlySet<string>): Counts => {
   const counter = (metric: Metric.Metric.Counter<number>, label?: string) => {
     const hooks = new Map<string, () => void>()
     return (event: string, value?: string): void => {

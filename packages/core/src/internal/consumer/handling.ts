@@ -12,7 +12,7 @@ import { TransactionError } from "../../Transaction.ts"
 import type { Attempts, Together } from "../attempts.ts"
 import { backoffAfter, delayAfter, outage } from "../scheduleDelay.ts"
 import type { Bury } from "./burying.ts"
-import type { Counts, DeadReason } from "./counting.ts"
+import type { Counts, DeadReason, IgnoredReason } from "./counting.ts"
 import { redrivenFor } from "./headers.ts"
 
 type Policy = "deadLetter" | "ignore"
@@ -23,6 +23,8 @@ export interface Handling {
   readonly bury: Bury
   readonly counts: Counts
   readonly group: string
+  /** The names of the consumer's events. */
+  readonly events: ReadonlySet<string>
   readonly unknown: Policy
   readonly tombstones: Policy
 }
@@ -31,7 +33,7 @@ const defaultRetry = Schedule.intersect(Schedule.exponential("100 millis"), Sche
 
 /** All that becomes of one delivery: it succeeds when the message may be settled. */
 export const handling = (
-  { bury, counts, group, mediator, retry = defaultRetry, tombstones, unknown }: Handling
+  { bury, counts, events, group, mediator, retry = defaultRetry, tombstones, unknown }: Handling
 ) => {
   const buryAs = (delivery: Delivery, reason: string, attempts: number, why: DeadReason): Effect.Effect<void> =>
     Effect.map(bury(delivery, reason, attempts), () => counts.dead(delivery.message.name, why))
@@ -81,24 +83,25 @@ export const handling = (
       }
     })
 
-  const undispatched = (delivery: Delivery) => (error: EventMediator.EventMediatorError): Effect.Effect<void> => {
-    if (error.reason === "Undecodable") return buryAs(delivery, error.message, 1, "undecodable")
-    return unknown === "ignore"
-      ? Effect.sync(() => counts.ignored(delivery.message.name, "unknown"))
-      : buryAs(delivery, error.message, 1, "unknown")
+  const unmarked = unmarkedFor(group)
+
+  const undispatched =
+    (delivery: Delivery) => ({ message, reason }: EventMediator.EventMediatorError): Effect.Effect<void> =>
+      buryAs(delivery, message, 1, reason === "Undecodable" ? "undecodable" : "unknown")
+
+  /** Why it is settled as it is. */
+  const ignoredAs = ({ isTombstone, message, unreadable }: Delivery): IgnoredReason | undefined => {
+    if ((message.headers[redrivenFor] ?? group) !== group) return "redriven"
+    if (isTombstone) return tombstones === "ignore" ? "tombstone" : undefined
+    return unreadable === undefined && unknown === "ignore" && !events.has(message.name) ? "unknown" : undefined
   }
 
-  const single = (delivery: Delivery, attemptsOf: (delivery: Delivery) => Attempts): Effect.Effect<void> => {
+  const single = (given: Delivery, attemptsOf: (delivery: Delivery) => Attempts): Effect.Effect<void> => {
+    const delivery = unmarked(given)
     const { message } = delivery
-    const meant = message.headers[redrivenFor]
-    if (meant !== undefined && meant !== group) {
-      return Effect.sync(() => counts.ignored(delivery.message.name, "redriven"))
-    }
-    if (delivery.isTombstone) {
-      return tombstones === "ignore"
-        ? Effect.sync(() => counts.ignored(delivery.message.name, "tombstone"))
-        : buryAs(delivery, tombstoneReason, 1, "tombstone")
-    }
+    const ignored = ignoredAs(delivery)
+    if (ignored !== undefined) return Effect.sync(() => counts.ignored(message.name, ignored))
+    if (delivery.isTombstone) return buryAs(delivery, tombstoneReason, 1, "tombstone")
     if (delivery.unreadable !== undefined) return buryAs(delivery, delivery.unreadable, 1, "unreadable")
     const attempts = attemptsOf(delivery)
     return Effect.matchEffect(attempts.attempt((around) => mediator.dispatch(message, { around })), {
@@ -116,24 +119,39 @@ export const handling = (
   }
 
   /** Handles what is taken in one transaction; fails, with nothing done, if one of them is not simply handled. */
-  const together = (deliveries: ReadonlyArray<Delivery>, { run }: Together): Effect.Effect<void, unknown> =>
-    Effect.map(
+  const together = (deliveries: ReadonlyArray<Delivery>, { run }: Together): Effect.Effect<void, unknown> => {
+    const meant = deliveries.filter((delivery) => ignoredAs(delivery) === undefined).map(unmarked)
+    const handled = meant.length === 0 ?
+      Effect.void :
       run((aroundOf) =>
-        Effect.forEach(deliveries, ({ message }) =>
+        Effect.forEach(meant, ({ message }) =>
           Effect.flatMap(
             mediator.dispatch(message, { around: aroundOf(message) }),
             (handled) => handled.every(({ exit }) => Exit.isSuccess(exit)) ? Effect.void : Effect.fail(undone)
           ), { discard: true })
-      ),
-      () => {
-        for (const { message } of deliveries) counts.handled(message.name)
+      )
+    return Effect.map(handled, () => {
+      for (const delivery of deliveries) {
+        const ignored = ignoredAs(delivery)
+        if (ignored === undefined) counts.handled(delivery.message.name)
+        else counts.ignored(delivery.message.name, ignored)
       }
-    )
+    })
+  }
 
-  const isPlain = ({ isTombstone, message, unreadable }: Delivery): boolean =>
-    !isTombstone && unreadable === undefined && (message.headers[redrivenFor] ?? group) === group
+  /** Whether it may be one of several that are handled together. */
+  const isPlain = (delivery: Delivery): boolean =>
+    ignoredAs(delivery) !== undefined || (!delivery.isTombstone && delivery.unreadable === undefined)
 
   return { single, together, isPlain }
+}
+
+/** What a handler makes of a redriven message, with its headers, is for all groups. One for another group is as it was. */
+const unmarkedFor = (group: string) => (delivery: Delivery): Delivery => {
+  const { message } = delivery
+  if (message.headers[redrivenFor] !== group) return delivery
+  const { [redrivenFor]: _group, ...headers } = message.headers
+  return { ...delivery, message: { ...message, headers } }
 }
 
 /** Not an error: why a batch is rolled back. */

@@ -31,7 +31,7 @@ export const requireSettings = (options: Options<any, any>): Effect.Effect<void,
       oneOf("The ordering", ordering, ["single-active-consumer", "partitioned", "none"]) ??
       oneOf("deadLetter.unknown", deadLetter?.unknown, policies) ??
       oneOf("deadLetter.tombstones", deadLetter?.tombstones, policies) ??
-      wrongTopics(group, topics, deadLetter?.topic)
+      wrongTopics(group, topics, deadLetter?.topic, options.events)
     : `The group of a consumer is ${JSON.stringify(group)}: it must be a text`
   return wrong === undefined ? Effect.void : Effect.fail(wrong)
 }
@@ -40,7 +40,12 @@ const policies = ["deadLetter", "ignore"]
 
 const isName = (value: unknown): value is string => typeof value === "string" && value.trim() !== ""
 
-const wrongTopics = (group: string, topics: unknown, deadLetterTopic: unknown): string | undefined => {
+const wrongTopics = (
+  group: string,
+  topics: unknown,
+  deadLetterTopic: unknown,
+  events: ReadonlyArray<{ readonly topic: string }>
+): string | undefined => {
   if (topics !== undefined && !(Array.isArray(topics) && topics.length > 0 && topics.every(isName))) {
     return `The topics of the consumer ${group} are ${JSON.stringify(topics)}: name at least one, or leave them out`
   }
@@ -48,7 +53,7 @@ const wrongTopics = (group: string, topics: unknown, deadLetterTopic: unknown): 
     return `The dead letter topic of the consumer ${group} is ${JSON.stringify(deadLetterTopic)}: it must be a text`
   }
   const letters = deadLetterTopic ?? `${group}.dead-letters`
-  return (topics as ReadonlyArray<unknown> | undefined)?.includes(letters) === true
+  return (topics as ReadonlyArray<unknown> | undefined ?? events.map(({ topic }) => topic)).includes(letters)
     ? `The consumer ${group} consumes its own dead letters, from ${letters}: give it another deadLetter.topic`
     : undefined
 }
