@@ -138,6 +138,38 @@ describe("Handout", () => {
       assert.strictEqual(count, 1)
     }))
 
+  it.scoped("while it is held nothing is handed out, and what is out can be settled or given back", () =>
+    Effect.gen(function*() {
+      const handout = Handout.make()
+      const source = yield* handout.join
+      for (const id of ["a1", "a2"]) handout.offer(itemOf(id, "a"))
+      handout.offer(itemOf("b1", "b"))
+      const [a, b] = [yield* hold(source), yield* hold(source)]
+      assert.deepStrictEqual([a.ids, b.ids, handout.out()], [["a1"], ["b1"], 2])
+      handout.hold(true)
+      const waiting = yield* Effect.fork(hold(source, 10))
+      yield* a.settle
+      yield* b.fail
+      handout.offer(itemOf("c1", "c"))
+      yield* settled
+      assert.isNull(waiting.unsafePoll())
+      assert.deepStrictEqual([handout.out(), handout.size(), handout.takeAll()], [0, 3, []])
+      handout.hold(false)
+      assert.sameMembers([...(yield* Fiber.join(waiting)).ids], ["a2", "b1", "c1"])
+      assert.strictEqual(handout.out(), 3)
+    }))
+
+  it.scoped("what was withdrawn is out until its taker has ended", () =>
+    Effect.gen(function*() {
+      const handout = Handout.make()
+      handout.offer(itemOf("1", "a"))
+      const held = yield* hold(yield* handout.join)
+      handout.withdraw("origin")
+      assert.deepStrictEqual([handout.out(), handout.size()], [1, 0])
+      yield* held.settle
+      assert.deepStrictEqual([handout.out(), handout.size()], [0, 0])
+    }))
+
   it("takeAll takes what is not out, and what it keeps is as it was", () => {
     const handout = Handout.make()
     for (const id of ["1", "2", "3"]) handout.offer(itemOf(id, "a"))

@@ -282,7 +282,8 @@ export const make = (
             maxBytesPerPartition,
             commitInterval: times.commitInterval,
             concurrency: 32,
-            drainTimeout: times.drainTimeout
+            drainTimeout: times.drainTimeout,
+            leave: (memberId) => client.leave(subscription.group, memberId)
           })
         }),
       sift: (queue, decide) =>

@@ -2,6 +2,7 @@ import type { KafkaBroker } from "@effect-cqrs/kafka"
 import { BrokerSuite, Endpoint, Proxy, Suite } from "@effect-cqrs/testing"
 import { describe, it } from "@effect/vitest"
 import { Effect, Exit, Redacted, Scope } from "effect"
+import * as Crypto from "node:crypto"
 import { afterAll } from "vitest"
 import { destination, endpoint, foreign, hasty, on, Server, topic } from "./support/kafka.ts"
 import { ownServer } from "./support/server.ts"
@@ -69,4 +70,17 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
     })
 
   suite("kafka", {})
+
+  // its cases share nothing, and mostly wait
+  suite("compressed, structured", {
+    producer: { compression: "gzip" },
+    wire: { mode: "structured" }
+  }, {
+    describe: describe.concurrent,
+    restart: Suite.unsupported("The same server, and shown above"),
+    tombstones: Suite.unsupported("They come from other programs"),
+    foreign: Suite.unsupported("Its records are read above, in either mode"),
+    // what can be made smaller is sent
+    refused: (message) => ({ ...message, payload: Crypto.randomBytes(5 * 1024 * 1024) })
+  })
 })

@@ -52,6 +52,7 @@ export interface Client {
     topic: string,
     offsets: ReadonlyArray<{ readonly partition: number; readonly offset: number }>
   ) => Effect.Effect<ReadonlyArray<{ readonly partition: number; readonly errorCode: number }>, unknown>
+  readonly leave: (group: string, memberId: string) => Effect.Effect<void, unknown>
   /** Gives up the connections to a node, and what waits there. */
   readonly drop: (node: number) => Effect.Effect<void>
   readonly close: Effect.Effect<void>
@@ -147,18 +148,23 @@ export const make = (settings: Settings): Client => {
           logger: cluster.rootLogger,
           ...(nodeId === undefined ? {} : { nodeId })
         })
-        return { broker, candid: candidly(broker), address: { host, port } }
+        return { broker, candid: candidly(broker), address: { host, port }, connecting: undefined }
       }
     )
 
+  /** kafkajs calls a connection one on which it has not asked yet what the node can do. */
+  const isConnected = (node: Node): boolean => node.connecting === undefined && node.broker.isConnected()
+
   const connected = (node: Node, forget: () => void): Effect.Effect<Node, unknown> =>
-    node.broker.isConnected() ? Effect.succeed(node) : Effect.as(
+    isConnected(node) ? Effect.succeed(node) : Effect.as(
       attempt(() =>
-        node.broker.connect().catch((error) => {
+        node.connecting ??= node.broker.connect().catch((error) => {
           // half a login is not one to go on with
           forget()
           sockets.cut(node.address)
           return Promise.reject(error)
+        }).finally(() => {
+          node.connecting = undefined
         })
       ),
       node
@@ -184,8 +190,8 @@ export const make = (settings: Settings): Client => {
 
   /** Any node that answers: one that is connected, else one that is known, else one of those that were given. */
   const anyNode: Effect.Effect<Node, unknown> = Effect.suspend(() => {
-    for (const node of nodes.values()) if (node.broker.isConnected()) return Effect.succeed(node)
-    if (seed?.broker.isConnected() === true) return Effect.succeed(seed)
+    for (const node of nodes.values()) if (isConnected(node)) return Effect.succeed(node)
+    if (seed !== undefined && isConnected(seed)) return Effect.succeed(seed)
     const seeds = settings.brokers.map(() =>
       Effect.flatMap(nodeAt(undefined, undefined), (node) => {
         seed = node
@@ -324,6 +330,11 @@ export const make = (settings: Settings): Client => {
           ),
           ({ responses }) => responses.flatMap((response) => response.partitions)
         )),
+    leave: (group, memberId) =>
+      Effect.flatMap(
+        coordinator(group),
+        ({ broker }) => Effect.asVoid(attempt(() => broker.leaveGroup({ groupId: group, memberId })))
+      ),
     drop: (nodeId) =>
       Effect.sync(() => {
         const node = nodes.get(nodeId)
@@ -372,6 +383,7 @@ interface Broker {
   readonly describeGroups: (request: object) => Promise<{
     readonly groups: ReadonlyArray<{ readonly errorCode: number; readonly state: string }>
   }>
+  readonly leaveGroup: (request: object) => Promise<unknown>
   readonly offsetFetch: (request: object) => Promise<Partitioned<RawOffset>>
   readonly offsetCommit: (
     request: object
@@ -416,6 +428,7 @@ interface Node {
   readonly broker: Broker
   readonly candid: Broker
   readonly address: Sockets.Address
+  connecting: Promise<void> | undefined
 }
 
 const topicResource = 2

@@ -1,5 +1,6 @@
 import type { Delivery } from "@effect-cqrs/core/Broker"
 import * as Handout from "@effect-cqrs/core/Handout"
+import * as Either from "effect/Either"
 import type { Record } from "./client.ts"
 import * as Prefix from "./prefix.ts"
 
@@ -22,6 +23,8 @@ export interface Part {
   /** What was fetched, and not offered yet. */
   buffer: ReadonlyArray<Record>
   at: number
+  /** How many were offered and are not settled. */
+  out: number
   /** What is to be fetched next; everything before it was. */
   next: number
   /** How far the group's offset is known to be. */
@@ -41,14 +44,15 @@ export interface Holding {
   readonly assign: (assignment: Readonly<globalThis.Record<string, ReadonlyArray<number>>>) => ReadonlyArray<Part>
   /** Takes back all it holds: its log is gone. */
   readonly reset: () => void
-  /** Takes in what was fetched, but for what it has already. */
+  /** Takes in what was fetched, but for what it has already. `undefined`: it does not have the partition. */
   readonly receive: (batch: Batch) => Part | undefined
-  /** How many were fetched, and not offered yet. */
-  readonly buffered: () => number
+  /** With fewer than it should have in hand of a partition, more is fetched. */
+  readonly hasRoom: (part: Part) => boolean
   readonly isCurrent: (part: Part) => boolean
 }
 
 export interface Options {
+  /** The most that is offered and not settled. Half of it is shared out to the partitions, half is for whoever is first. */
   readonly window: number
   readonly deliver: (topic: string, partition: number, record: Record) => Delivery
   readonly laneOf: (part: Part, record: Record) => string | undefined
@@ -62,27 +66,53 @@ export const make = (options: Options): Holding => {
   let assigned: ReadonlySet<string> = new Set()
   let buffered = 0
   let isPumping = false
+  /** The partitions, in turn. */
+  let ring: ReadonlyArray<Part> = []
+  let turn = 0
+  /** What each partition may have out whatever the others have; and how much is out, in sum, beyond that. */
+  let share = 0
+  let beyond = 0
+  let mostBeyond = options.window
+
+  const shareOut = (): void => {
+    ring = [...parts.values()]
+    const count = Math.max(assigned.size, ring.length, 1)
+    share = options.window < count ? 0 : Math.max(1, Math.floor(options.window / (2 * count)))
+    mostBeyond = options.window - count * share
+    beyond = ring.reduce((sum, { out }) => sum + Math.max(0, out - share), 0)
+  }
 
   const drop = (name: string, part: Part): void => {
     buffered -= part.buffer.length - part.at
     part.buffer = []
     part.at = 0
+    part.out = 0
     parts.delete(name)
     handout.withdraw(part)
+    shareOut()
   }
 
   const offer = (part: Part, record: Record): void => {
+    const delivery = options.deliver(part.topic, part.partition, record)
+    const lane = options.laneOf(part, record)
+    part.at += 1
+    buffered -= 1
+    if (part.out >= share) beyond += 1
+    part.out += 1
     const entry = part.prefix.add(Number(record.offset), record.timestamp)
     handout.offer({
-      delivery: options.deliver(part.topic, part.partition, record),
-      lane: options.laneOf(part, record),
+      delivery,
+      lane,
       origin: part,
       onSettled: () => {
+        part.out -= 1
+        if (part.out >= share) beyond -= 1
         part.prefix.settle(entry)
         if (buffered > 0) pump()
         options.onProgress(part)
       }
     })
+    if (part.at === part.buffer.length) empty(part)
   }
 
   /** Nothing will come before what is fetched next, messages that are not shown among it. */
@@ -97,16 +127,17 @@ export const make = (options: Options): Holding => {
     // what is offered may be settled at once
     if (isPumping) return
     isPumping = true
-    while (buffered > 0 && handout.size() < options.window) {
-      for (const part of parts.values()) {
-        if (part.at >= part.buffer.length) continue
-        if (handout.size() >= options.window) break
-        buffered -= 1
-        offer(part, part.buffer[part.at++]!)
-        if (part.at === part.buffer.length) empty(part)
+    const pumped = Either.try(() => {
+      let idle = 0
+      while (buffered > 0 && idle < ring.length && handout.size() < options.window) {
+        const part = ring[turn++ % ring.length]!
+        const isNext = part.at < part.buffer.length && (part.out < share || beyond < mostBeyond)
+        if (isNext) offer(part, part.buffer[part.at]!)
+        idle = isNext ? 0 : idle + 1
       }
-    }
+    })
     isPumping = false
+    Either.getOrThrowWith(pumped, (error) => error)
   }
 
   const begin = (name: string, { from, partition, topic }: Batch): Part => {
@@ -116,6 +147,7 @@ export const make = (options: Options): Holding => {
       prefix: Prefix.make(from),
       buffer: [],
       at: 0,
+      out: 0,
       next: from,
       committed: from,
       end: from,
@@ -123,6 +155,7 @@ export const make = (options: Options): Holding => {
       isPaused: false
     }
     parts.set(name, part)
+    shareOut()
     return part
   }
 
@@ -141,7 +174,7 @@ export const make = (options: Options): Holding => {
     handout,
     parts: () => parts.values(),
     isCurrent: (part) => parts.get(nameOf(part.topic, part.partition)) === part,
-    buffered: () => buffered,
+    hasRoom: (part) => part.buffer.length - part.at <= lowMark / Math.max(assigned.size, 1),
     assign: (assignment) => {
       assigned = new Set(
         Object.entries(assignment).flatMap(([topic, partitions]) => partitions.map((one) => nameOf(topic, one)))
@@ -154,6 +187,7 @@ export const make = (options: Options): Holding => {
           lost.push(part)
         }
       }
+      shareOut()
       return lost
     },
     reset: () => {
@@ -189,5 +223,8 @@ export const make = (options: Options): Holding => {
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
+
+/** Fetched messages beyond the window, of all partitions. */
+const lowMark = 500
 
 const nameOf = (topic: string, partition: number): string => `${topic}/${partition}`

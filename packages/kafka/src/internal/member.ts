@@ -8,11 +8,12 @@ import * as MetricLabel from "effect/MetricLabel"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { Consumer, EachBatchPayload, OffsetsByTopicPartition, PartitionAssigner } from "kafkajs"
+import type { Consumer, EachBatchPayload, OffsetsByTopicPartition } from "kafkajs"
 import kafkajs from "kafkajs"
 import * as Metrics from "../Metrics.ts"
 import { detailsOf, isConfiguration } from "./classification.ts"
 import * as Holding from "./holding.ts"
+import * as Membership from "./membership.ts"
 import { kafkaConfig, retry, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
 import { unavailable } from "./topology.ts"
@@ -32,6 +33,8 @@ export interface Options extends Pick<Holding.Options, "deliver" | "laneOf" | "w
   readonly concurrency: number
   /** How long what is out may take to be settled before the group is joined anew. */
   readonly drainTimeout: number
+  /** Takes a member out of the group, on a connection that is not its own. */
+  readonly leave: (memberId: string) => Effect.Effect<void, unknown>
 }
 
 /**
@@ -49,8 +52,8 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
     const { handout } = holding
     let isClosing = false
     let isMember = false
-    /** Batches that wait for room. */
-    const waiting = new Set<() => void>()
+    /** Batches that wait for room, by their partition. */
+    const waiting = new Map<Holding.Part, () => void>()
     let commitOffsets: EachBatchPayload["commitOffsetsIfNecessary"] | undefined
     let consumer: Consumer | undefined
     const silence = 2 * (options.sessionTimeout + options.rebalanceTimeout)
@@ -70,13 +73,18 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
         .filter(({ part, position }) => position > part.committed)
       if (due.length === 0 || commitOffsets === undefined) return Effect.void
       const commitNow = commitOffsets
-      return Effect.tryPromise(() => commitNow(offsetsOf(due))).pipe(
+      return attempt(() => commitNow(offsetsOf(due))).pipe(
+        // it looks for the coordinator for as long as that takes
+        Effect.timeoutFail({
+          duration: settings.requestTimeout,
+          onTimeout: () => unavailable("It was not answered")
+        }),
         Effect.matchEffect({
           onSuccess: () =>
             Effect.sync(() => {
               for (const { part, position } of due) part.committed = position
             }),
-          onFailure: ({ error }) => {
+          onFailure: (error) => {
             for (const { part } of due) dirty.add(part)
             return Effect.logDebug(
               `Kafka did not take offsets of the group ${options.group}: ${detailsOf(error).message}`
@@ -115,61 +123,74 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
 
     const onProgress = (part: Holding.Part): void => {
       dirty.add(part)
-      if (holding.buffered() > lowMark) return
-      for (const wake of waiting) wake()
-      waiting.clear()
-      if (part.isPaused && part.buffer.length === 0) setPaused(part, false)
+      if (!holding.hasRoom(part)) return
+      waiting.get(part)?.()
+      setPaused(part, false)
     }
 
     /** Until most of what was fetched has been offered, or it takes long: then somebody holds on to messages. */
-    const untilRoom = Effect.timeoutOption(
-      Effect.async<void>((resume) => {
-        const wake = () => resume(Effect.void)
-        waiting.add(wake)
-        return Effect.sync(() => waiting.delete(wake))
-      }),
-      patience
-    )
+    const untilRoom = (part: Holding.Part) =>
+      Effect.timeoutOption(
+        Effect.async<void>((resume) => {
+          waiting.set(part, () => resume(Effect.void))
+          return Effect.sync(() => waiting.delete(part))
+        }),
+        patience
+      )
 
     const eachBatch = (payload: EachBatchPayload): Promise<void> => {
       commitOffsets = payload.commitOffsetsIfNecessary
       const { batch } = payload
+      const last = batch.lastOffset()
       const part = holding.receive({
         topic: batch.topic,
         partition: batch.partition,
         from: Number((batch as unknown as { readonly fetchedOffset: string }).fetchedOffset),
-        last: Number(batch.lastOffset()),
+        last: Number(last),
         end: Number(batch.highWatermark),
         records: batch.messages
       })
-      if (part === undefined || holding.buffered() <= lowMark) return Promise.resolve()
-      return run(untilRoom).then(() => {
+      // what is not taken in is not behind it: it is fetched again
+      if (part === undefined) return run(Effect.sleep(patience))
+      payload.resolveOffset(last)
+      if (holding.hasRoom(part)) return Promise.resolve()
+      return run(untilRoom(part)).then(() => {
+        waiting.delete(part)
         // others of its node go on
-        if (part.buffer.length > 0 && holding.isCurrent(part)) setPaused(part, true)
+        if (!holding.hasRoom(part) && holding.isCurrent(part)) setPaused(part, true)
       })
     }
 
     /** kafkajs has no moment between knowing that it must join anew and doing so, but that it looks for the coordinator. */
-    const assigner: PartitionAssigner = (config) => {
-      const { cluster } = config
-      const find = cluster.findGroupCoordinator.bind(cluster)
-      cluster.findGroupCoordinator = (group) => {
-        if (!isMember) return find(group)
-        isMember = false
-        return run(drain).then(() => find(group))
-      }
-      return kafkajs.PartitionAssigners.roundRobin(config)
+    const beforeJoin = (): Promise<unknown> => {
+      if (!isMember) return Promise.resolve()
+      isMember = false
+      return run(drain)
     }
+
+    /** Others wait for a member that is gone until its session ends: after that, there is nobody to take out. */
+    const leaving = (memberId: string) =>
+      options.leave(memberId).pipe(
+        Effect.retry({
+          until: (error) => detailsOf(error).type === "UNKNOWN_MEMBER_ID",
+          schedule: Schedule.spaced(restartDelay)
+        }),
+        Effect.ignore,
+        Effect.timeoutOption(options.sessionTimeout)
+      )
 
     /** One of kafkajs's consumers, until it gives up, which is what it fails with. */
     const consuming = Effect.gen(function*() {
       const sockets = Sockets.make(settings.redirect)
       const kafka = new kafkajs.Kafka(kafkaConfig(settings, sockets.factory))
+      const membership = Membership.make({
+        beforeJoin: () => consumer === current ? beforeJoin() : Promise.resolve()
+      })
       const crashed = yield* Deferred.make<never, unknown>()
-      const current = kafka.consumer({
+      const current: Consumer = kafka.consumer({
         groupId: options.group,
         allowAutoTopicCreation: false,
-        partitionAssigners: [assigner],
+        partitionAssigners: [membership.assigner],
         sessionTimeout: options.sessionTimeout,
         rebalanceTimeout: options.rebalanceTimeout,
         heartbeatInterval: options.heartbeatInterval,
@@ -188,7 +209,7 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
       current.on(HEARTBEAT, touch)
       current.on(GROUP_JOIN, ({ payload }) => {
         touch()
-        onJoin(payload.memberAssignment)
+        if (consumer === current) onJoin(payload.memberAssignment)
       })
       current.on(CRASH, ({ payload }) => Deferred.unsafeDone(crashed, Effect.fail(payload.error)))
       // it would ask again on the same connection
@@ -200,19 +221,25 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
       commitOffsets = undefined
       for (const part of holding.parts()) part.isPaused = false
       const leave = Effect.gen(function*() {
-        yield* atMost(leavingTimeout, commit)
-        // one that is still joining would be a member that answers nobody
-        yield* atMost(
-          leavingTimeout,
-          Effect.raceFirst(
-            Effect.repeat(Effect.sync(() => isMember), { until: (is) => is, schedule: Schedule.spaced(10) }),
-            Effect.exit(Deferred.await(crashed))
+        const isPeaceful = isClosing && isMember
+        if (isPeaceful) yield* atMost(leavingTimeout, commit)
+        else {
+          yield* atMost(
+            leavingTimeout,
+            Effect.repeat(Effect.sync(membership.isAsking), { until: (is) => !is, schedule: Schedule.spaced(10) })
           )
-        )
-        yield* atMost(leavingTimeout, Effect.tryPromise(() => current.disconnect()))
+        }
+        consumer = undefined
+        const stopping = yield* Effect.forkDaemon(Effect.ignore(attempt(() => current.disconnect())))
+        if (isPeaceful) yield* atMost(leavingTimeout, Fiber.join(stopping))
+        membership.end()
         sockets.cut()
+        const id = membership.id()
+        if (id === undefined) return
+        const left = yield* Effect.forkDaemon(leaving(id))
+        if (isClosing) yield* atMost(leavingTimeout, Fiber.join(left))
       })
-      yield* Effect.addFinalizer(() => isClosing ? leave : Effect.sync(() => sockets.cut()))
+      yield* Effect.addFinalizer(() => leave)
       yield* attempt(() => current.connect())
       yield* attempt(() => current.subscribe({ topics: [...options.topics], fromBeginning: options.fromBeginning }))
       yield* Effect.raceFirst(
@@ -220,7 +247,8 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
           attempt(() =>
             current.run({
               autoCommit: false,
-              eachBatch,
+              eachBatchAutoResolve: false,
+              eachBatch: (payload) => consumer === current ? eachBatch(payload) : Promise.resolve(),
               partitionsConsumedConcurrently: options.concurrency
             })
           ),
@@ -258,9 +286,6 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
-
-/** Fetched messages beyond the window: with fewer than this in hand, more is fetched. */
-const lowMark = 500
 
 /** Milliseconds that a fetch waits for room, before its partition is left out and the others go on. */
 const patience = 100

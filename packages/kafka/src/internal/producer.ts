@@ -189,7 +189,8 @@ export const make = (
               waiting.delete(node)
               sessions.giveUp(session)
             })
-          )
+          ),
+          Effect.onInterrupt(() => Effect.sync(() => sessions.giveUp(session)))
         ))
 
     /** Sends to one node until nothing is left that it can be asked for. */

@@ -1,7 +1,7 @@
 import type { Broker } from "@effect-cqrs/core"
 import { KafkaBroker } from "@effect-cqrs/kafka"
 import type { BrokerSuite } from "@effect-cqrs/testing"
-import { Context, Effect, Layer, Queue } from "effect"
+import { Context, Deferred, Effect, Layer, Queue } from "effect"
 import { type Admin, type IHeaders, Kafka, logLevel } from "kafkajs"
 
 export const endpoint = {
@@ -138,6 +138,32 @@ const read = (topic: string) =>
     })
     return Queue.take(records)
   })
+
+/** The ids of all that is in a topic now, in the order of their partitions. */
+export const idsIn = (brokers: string, topic: string): Effect.Effect<ReadonlyArray<string>, unknown> =>
+  Effect.gen(function*() {
+    const offsets = yield* withAdmin(brokers, (admin) => admin.fetchTopicOffsets(topic))
+    const count = offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0)
+    const found = new Map(offsets.map(({ partition }) => [partition, [] as Array<string>]))
+    const all = yield* Deferred.make<void>()
+    let seen = 0
+    const consumer = yield* Effect.acquireRelease(
+      Effect.sync(() => clientOf(brokers).consumer({ groupId: unique("reader"), maxWaitTimeInMs: 50 })),
+      (consumer) => Effect.promise(() => consumer.disconnect())
+    )
+    yield* Effect.tryPromise(async () => {
+      await consumer.connect()
+      await consumer.subscribe({ topics: [topic], fromBeginning: true })
+      await consumer.run({
+        eachMessage: async ({ message: { headers }, partition }) => {
+          found.get(partition)!.push(String(headers?.ce_id))
+          if (++seen === count) Deferred.unsafeDone(all, Effect.void)
+        }
+      })
+    })
+    if (count > 0) yield* Effect.timeout(Deferred.await(all), "15 seconds")
+    return [...found.values()].flat()
+  }).pipe(Effect.scoped)
 
 /** How programs without this toolkit write and read. */
 export const foreign = { prefix: "ce_", publish, read }
