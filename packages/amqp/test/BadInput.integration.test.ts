@@ -4,7 +4,7 @@ import { Broker, BucketOwner, OutboxStorage, Relay, Transaction, Transactor } fr
 import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Redacted, Schedule } from "effect"
-import { Admin, admin, cleanUp, endpoint, publish, shortOf, topicOf, unique } from "./rabbitmq.ts"
+import { Admin, admin, cleanUp, endpoint, publish, shortOf, topicOf, unique } from "./support/rabbitmq.ts"
 
 const { messageOf } = Fixtures
 

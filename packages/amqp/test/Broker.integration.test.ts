@@ -1,6 +1,6 @@
 import { BrokerSuite, Endpoint, Suite } from "@effect-cqrs/testing"
 import { afterAll, describe, it } from "@effect/vitest"
-import { cleanUp, endpoint, factsOf, type Options, withoutBindings, withoutExchange } from "./rabbitmq.ts"
+import { cleanUp, endpoint, factsOf, type Options, withoutBindings, withoutExchange } from "./support/rabbitmq.ts"
 
 const maxMessageBytes = 4 * 1024 * 1024
 

@@ -4,7 +4,7 @@ import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import type { ConsumeMessage } from "amqplib"
 import { Effect, Layer, Logger, Schedule, Schema } from "effect"
-import { Admin, admin, cleanUp, endpoint, unique } from "./rabbitmq.ts"
+import { Admin, admin, cleanUp, endpoint, unique } from "./support/rabbitmq.ts"
 
 Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
   afterAll(() => cleanUp(url))

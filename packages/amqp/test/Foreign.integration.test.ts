@@ -57,17 +57,11 @@ const run = (command: string, args: ReadonlyArray<string>) =>
   })
 
 const published = (name: string, mode: "binary" | "structured" = "binary") => {
-  const message = Fixtures.messageOf({
-    id: "0190a0b0-0000-7000-8000-000000000001",
-    name: "room_closed",
+  const message = Fixtures.fullMessageOf({
     topic: name,
-    key: "blue",
     source: "/rooms",
-    time: 1_700_000_000_123,
-    correlationId: "correlation",
-    causationId: "causation",
-    traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     sequence: 7n,
+    contentEncoding: "identity",
     headers: { tenant: "größe" },
     payload: new TextEncoder().encode("{\"roomId\":\"blue\"}")
   })

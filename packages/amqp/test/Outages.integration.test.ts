@@ -3,8 +3,8 @@ import { AmqpBroker } from "@effect-cqrs/amqp"
 import { Endpoint, Fixtures, type Suite } from "@effect-cqrs/testing"
 import { afterAll, assert, describe, it, layer } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Logger, Redacted } from "effect"
-import { available, type Node, own, ownWith } from "./node.ts"
-import { Admin, admin, cleanUp, endpoint, publish, shortOf, topicOf } from "./rabbitmq.ts"
+import { available, type Node, own, ownWith } from "./support/node.ts"
+import { Admin, admin, cleanUp, endpoint, publish, shortOf, topicOf } from "./support/rabbitmq.ts"
 
 const { messageOf } = Fixtures
 

@@ -3,7 +3,7 @@ import { Broker } from "@effect-cqrs/core"
 import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger } from "effect"
-import { Admin, admin, cleanUp, endpoint, unique } from "./rabbitmq.ts"
+import { Admin, admin, cleanUp, endpoint, unique } from "./support/rabbitmq.ts"
 
 const { messageOf } = Fixtures
 

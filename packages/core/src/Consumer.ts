@@ -84,7 +84,7 @@ export interface SubscriptionOptions {
  * @category models
  */
 export interface DeadLetterOptions {
-  /** Where dead letters go. Default: the group's name and `.dead-letters`. */
+  /** Where dead letters go. Default: {@link deadLetterTopicOf} the group. */
   readonly topic?: string | undefined
   /** Messages whose event is not among the consumer's. Default `deadLetter`. */
   readonly unknown?: "deadLetter" | "ignore" | undefined
@@ -101,6 +101,14 @@ export interface DeadLetterOptions {
  * @category models
  */
 export const deadLetterHeaders = headers.deadLetterHeaders
+
+/**
+ * Where the dead letters of a group are, unless its consumer says otherwise: the group's name and `.dead-letters`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const deadLetterTopicOf = headers.deadLetterTopicOf
 
 /**
  * The header of a message that was redriven: the group that it is for. Consumers of other groups settle it, and run no
@@ -163,7 +171,7 @@ export const layer = <
     const { group, ordering, topics, window } = options.subscription
     const concurrency = options.concurrency ?? 1
     const deaths = options.deaths ?? 5
-    const deadLetterTopic = options.deadLetter?.topic ?? `${group}.dead-letters`
+    const deadLetterTopic = options.deadLetter?.topic ?? headers.deadLetterTopicOf(group)
     const names: ReadonlySet<string> = new Set(options.events.map((event) => event.eventName))
     const broker = yield* Broker
     const mediator = yield* EventMediator.make(options.events)

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { Broker, BrokerError, type Delivery, type Outcome } from "./Broker.ts"
-import { deadLetterHeaders, redrivenFor } from "./internal/consumer/headers.ts"
+import { deadLetterHeaders, deadLetterTopicOf, redrivenFor } from "./internal/consumer/headers.ts"
 import { letterOf, selects } from "./internal/consumer/letters.ts"
 import type { Message } from "./Message.ts"
 
@@ -175,7 +175,7 @@ export const make = (
 ): Effect.Effect<Context.Tag.Service<ConsumerDeadLetters>, BrokerError, Broker> =>
   Effect.gen(function*() {
     const { group } = options
-    const topic = options.topic ?? `${group}.dead-letters`
+    const topic = options.topic ?? deadLetterTopicOf(group)
     for (const [what, name] of [["group", group], ["dead letter topic", topic]] as const) {
       if (typeof name === "string" && name.trim() !== "") continue
       return yield* new BrokerError({

@@ -1,7 +1,7 @@
 import { Broker } from "@effect-cqrs/core"
 import { Metrics } from "@effect-cqrs/kafka"
 import { Endpoint, Fixtures } from "@effect-cqrs/testing"
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Metric, Redacted } from "effect"
 import { endpoint, hasty, on, topic, unique } from "./support/kafka.ts"
 
@@ -43,6 +43,19 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
       }).pipe(Effect.provide(layer)),
     30_000
   )
+
+  it.scopedLive("a member that has left has no lag", () =>
+    Effect.gen(function*() {
+      const name = yield* topic(brokers, "lag_left", { partitions: 1 })
+      const group = unique("group")
+      const broker = yield* Broker.Broker
+      yield* publish(name, 10)
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* settle(yield* broker.consume({ topics: [name], group }), 4)
+        yield* Fixtures.eventually("six are left", lagOf(group, name), (lag) => lag === 6)
+      }))
+      assert.strictEqual(yield* lagOf(group, name), 0)
+    }).pipe(Effect.provide(layer)), 30_000)
 
   it.scopedLive("a member that settles nothing has all of it as its lag", () =>
     Effect.gen(function*() {

@@ -38,6 +38,30 @@ export const messageOf = (given: Partial<Outgoing> = {}): Outgoing => ({
 })
 
 /**
+ * A message that has every attribute but a sequence.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fullMessageOf = (given: Partial<Outgoing> = {}): Outgoing =>
+  messageOf({
+    id: "0190a0b0-0000-7000-8000-000000000001",
+    name: "room_closed",
+    kind: "ecst",
+    version: 7,
+    topic: "rooms",
+    key: "blue",
+    source: "/rooms?a=b#c",
+    time: 1_700_000_000_123,
+    correlationId: "correlation",
+    causationId: "causation",
+    traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    contentEncoding: "gzip",
+    headers: { tenant: "acme", empty: "" },
+    ...given
+  })
+
+/**
  * Text that is easily harmed on its way: quotes, escapes, combining marks, right-to-left, characters of four bytes.
  *
  * @since 0.1.0

@@ -39,8 +39,5 @@ export interface Kind {
   readonly consume: (topic: string, group: string, count: number, handle: Handle) => Effect.Effect<number, unknown>
 }
 
-/** Where a consumer of the group puts what it cannot handle. */
-export const deadLettersOf = (group: string): string => `${group}.dead-letters`
-
 /** Without the prefix of a run. */
 export const group = "readers"

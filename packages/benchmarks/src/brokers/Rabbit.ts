@@ -2,11 +2,12 @@
  * RabbitMQ, through amqplib and through the adapter.
  */
 import * as AmqpBroker from "@effect-cqrs/amqp/AmqpBroker"
+import { deadLetterTopicOf } from "@effect-cqrs/core/Consumer"
 import type { Message } from "@effect-cqrs/core/Message"
 import { type Channel, type ChannelModel, type ConfirmChannel, connect, type Options } from "amqplib"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { deadLettersOf, type Kind } from "./Kind.ts"
+import type { Kind } from "./Kind.ts"
 import { packetOf } from "./Packets.ts"
 
 const variable = "EFFECT_CQRS_RABBITMQ_URL"
@@ -68,8 +69,8 @@ export const rabbitmq: Kind = {
         Effect.orDie(withChannel(async (channel) => {
           await channel.deleteQueue(queueOf(topic, group))
           await channel.deleteExchange(topic)
-          await channel.deleteQueue(deadLettersOf(group))
-          await channel.deleteExchange(deadLettersOf(group))
+          await channel.deleteQueue(deadLetterTopicOf(group))
+          await channel.deleteExchange(deadLetterTopicOf(group))
         }))
     ),
   count: (topic, group) =>

@@ -1,6 +1,6 @@
 /** The broker of a run. Its topics and groups carry the run's name, so that it gets nothing but what the run publishes. */
 import { AmqpBroker } from "@effect-cqrs/amqp"
-import { Broker as Brokers } from "@effect-cqrs/core"
+import { Broker as Brokers, Consumer } from "@effect-cqrs/core"
 import { KafkaBroker } from "@effect-cqrs/kafka"
 import { connect } from "amqplib"
 import { Config, Effect, Layer, Redacted } from "effect"
@@ -13,7 +13,7 @@ const prefixOf = ({ run }: Setting) => `effect_cqrs_${run}.`
 
 /** In full, as the brokers know them. */
 const topicsOf = (setting: Setting): ReadonlyArray<string> =>
-  [RoomChanged.topic, RoomClosed.topic, ...groups.map((group) => `${group}.dead-letters`)].map((topic) =>
+  [RoomChanged.topic, RoomClosed.topic, ...groups.map(Consumer.deadLetterTopicOf)].map((topic) =>
     prefixOf(setting) + topic
   )
 

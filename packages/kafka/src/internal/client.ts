@@ -3,7 +3,16 @@ import * as Effect from "effect/Effect"
 import type { IHeaders, Message } from "kafkajs"
 import kafkajs from "kafkajs"
 import { detailsOf } from "./classification.ts"
-import { encode, type Encoded } from "./produceRequest.ts"
+import {
+  type Broker,
+  candidly,
+  clusterOf,
+  type ConnectionPool,
+  type Partitioned,
+  type RawFetched,
+  type RawOffset
+} from "./node.ts"
+import { encode } from "./produceRequest.ts"
 import { kafkaConfig, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
 import { unavailable } from "./topology.ts"
@@ -58,7 +67,7 @@ export interface Client {
   readonly close: Effect.Effect<void>
 }
 
-interface Metadata {
+export interface Metadata {
   readonly brokers: ReadonlyArray<{ readonly nodeId: number; readonly host: string; readonly port: number }>
   readonly topicMetadata: ReadonlyArray<{
     readonly topic: string
@@ -350,80 +359,6 @@ export const make = (settings: Settings): Client => {
 // internal
 // -------------------------------------------------------------------------------------
 
-/** kafkajs's class for a node, as far as it is used. */
-interface Broker {
-  readonly connectionPool: ConnectionPool
-  readonly isConnected: () => boolean
-  readonly connect: () => Promise<void>
-  readonly metadata: (topics: ReadonlyArray<string>) => Promise<Metadata & { readonly controllerId: number }>
-  readonly initProducerId: (request: object) => Promise<{ readonly producerId: string; readonly producerEpoch: number }>
-  readonly produce: (
-    request: ProduceRequest & { readonly acks: -1 }
-  ) => Promise<{
-    readonly topics: ReadonlyArray<{
-      readonly topicName: string
-      readonly partitions: ReadonlyArray<{ readonly partition: number; readonly errorCode: number }>
-    }>
-  }>
-  readonly describeConfigs: (request: object) => Promise<{
-    readonly resources: ReadonlyArray<{
-      readonly errorCode: number
-      readonly resourceName: string
-      readonly configEntries: ReadonlyArray<{ readonly configName: string; readonly configValue: string }>
-    }>
-  }>
-  readonly createTopics: (request: object) => Promise<{
-    readonly topicErrors: ReadonlyArray<{ readonly topic: string; readonly errorCode: number }>
-  }>
-  readonly listOffsets: (request: object) => Promise<Partitioned<RawOffset>>
-  readonly fetch: (request: object) => Promise<Partitioned<RawFetched>>
-  readonly findGroupCoordinator: (request: object) => Promise<{
-    readonly coordinator: { readonly nodeId: number; readonly host: string; readonly port: number }
-  }>
-  readonly describeGroups: (request: object) => Promise<{
-    readonly groups: ReadonlyArray<{ readonly errorCode: number; readonly state: string }>
-  }>
-  readonly leaveGroup: (request: object) => Promise<unknown>
-  readonly offsetFetch: (request: object) => Promise<Partitioned<RawOffset>>
-  readonly offsetCommit: (
-    request: object
-  ) => Promise<Partitioned<{ readonly partition: number; readonly errorCode: number }>>
-}
-
-interface Partitioned<A> {
-  readonly responses: ReadonlyArray<{ readonly partitions: ReadonlyArray<A> }>
-}
-
-interface RawOffset {
-  readonly partition: number
-  readonly errorCode: number
-  readonly offset: string
-}
-
-interface RawFetched {
-  readonly errorCode: number
-  readonly messages: ReadonlyArray<Record & { readonly isControlRecord?: boolean }>
-  readonly abortedTransactions?: ReadonlyArray<unknown> | null
-}
-
-interface ConnectionPool {
-  readonly host: string
-  readonly port: number
-  readonly send: (exchange: {
-    readonly request: { readonly encode: () => Promise<unknown> }
-    readonly response: { readonly decode: unknown }
-  }) => Promise<unknown>
-  readonly destroy: () => Promise<void>
-}
-
-interface Cluster {
-  readonly rootLogger: unknown
-  readonly connectionPoolBuilder: {
-    readonly build: (address: Sockets.Address | undefined) => Promise<ConnectionPool>
-  }
-  readonly brokerPool: { readonly createBroker: (options: object) => Broker }
-}
-
 interface Node {
   readonly broker: Broker
   readonly candid: Broker
@@ -435,44 +370,6 @@ const topicResource = 2
 
 const attempt = <A>(request: () => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.tryPromise({ try: request, catch: (error) => error })
-
-/** kafkajs gives its cluster away to those who assign partitions, and to nobody else. */
-const clusterOf = (kafka: kafkajs.Kafka): Cluster => {
-  let cluster: unknown
-  kafka.consumer({
-    groupId: "none",
-    allowAutoTopicCreation: false,
-    partitionAssigners: [(config) => {
-      cluster = config.cluster
-      return kafkajs.PartitionAssigners.roundRobin(config)
-    }]
-  })
-  return cluster as Cluster
-}
-
-/**
- * The same node, whose answers are not parsed, which is where kafkajs throws on the first verdict it finds; `encode`
- * writes the body of its request.
- */
-const candidly = (broker: Broker, encode?: () => Promise<Encoded>): Broker => {
-  const { connectionPool } = broker
-  return Object.create(broker, {
-    connectionPool: {
-      value: {
-        send: (exchange: Parameters<ConnectionPool["send"]>[0]) =>
-          connectionPool.send({
-            ...exchange,
-            ...(encode === undefined ? {} : { request: { ...exchange.request, encode } }),
-            response: {
-              ...exchange.response,
-              parse: (data: unknown) => Promise.resolve(data)
-            } as typeof exchange.response
-          }),
-        destroy: () => connectionPool.destroy()
-      }
-    }
-  }) as Broker
-}
 
 const numbered = (responses: Partitioned<RawOffset>["responses"]): ReadonlyArray<Offset> =>
   responses.flatMap(({ partitions }) =>

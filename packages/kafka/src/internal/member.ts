@@ -277,7 +277,11 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         isClosing = true
-        return Effect.zipRight(Fiber.interrupt(committing), Fiber.interrupt(fiber))
+        return Effect.zipRight(Fiber.interrupt(committing), Fiber.interrupt(fiber)).pipe(
+          Effect.zipRight(Effect.sync(() => {
+            for (const part of holding.parts()) report(part, 0)
+          }))
+        )
       })
     )
     return yield* handout.join

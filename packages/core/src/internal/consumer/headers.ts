@@ -7,3 +7,6 @@ export const deadLetterHeaders = {
 } as const
 
 export const redrivenFor = "redriven-for"
+
+/** Where a group's dead letters are unless it says otherwise. */
+export const deadLetterTopicOf = (group: string): string => `${group}.dead-letters`

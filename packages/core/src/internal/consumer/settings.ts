@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { Options } from "../../Consumer.ts"
+import { deadLetterTopicOf } from "./headers.ts"
 
 /** Fails with a sentence for the first option that cannot be: they may come from configuration, or from JavaScript. */
 export const requireSettings = (options: Options<any, any>): Effect.Effect<void, string> => {
@@ -52,7 +53,7 @@ const wrongTopics = (
   if (deadLetterTopic !== undefined && !isName(deadLetterTopic)) {
     return `The dead letter topic of the consumer ${group} is ${JSON.stringify(deadLetterTopic)}: it must be a text`
   }
-  const letters = deadLetterTopic ?? `${group}.dead-letters`
+  const letters = deadLetterTopic ?? deadLetterTopicOf(group)
   return (topics as ReadonlyArray<unknown> | undefined ?? events.map(({ topic }) => topic)).includes(letters)
     ? `The consumer ${group} consumes its own dead letters, from ${letters}: give it another deadLetter.topic`
     : undefined

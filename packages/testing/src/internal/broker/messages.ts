@@ -1,7 +1,7 @@
 import { Broker } from "@effect-cqrs/core/Broker"
 import * as Effect from "effect/Effect"
 import * as assert from "node:assert"
-import { assertMessage, messageOf, texts } from "../../Fixtures.ts"
+import { assertMessage, fullMessageOf, messageOf, texts } from "../../Fixtures.ts"
 import { assertIds } from "../cases.ts"
 import { consume, idsOf, type Kit, publish } from "./kit.ts"
 
@@ -10,23 +10,7 @@ export const messageCases = <R>({ assertQuiet, facts, it, one, some }: Kit<R>): 
     it("brings every attribute of a message, and those it does not have", (topic, group) =>
       Effect.gen(function*() {
         const source = yield* consume([topic], group)
-        const full = messageOf({
-          id: "0190a0b0-0000-7000-8000-000000000001",
-          name: "room_closed",
-          kind: "ecst",
-          version: 7,
-          topic,
-          key: "blue",
-          source: "/rooms?a=b#c",
-          time: 1_700_000_000_123,
-          correlationId: "correlation",
-          causationId: "causation",
-          traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-          sequence: 9_007_199_254_740_993n,
-          contentType: "application/json",
-          contentEncoding: "gzip",
-          headers: { tenant: "acme", empty: "" }
-        })
+        const full = fullMessageOf({ topic, sequence: 9_007_199_254_740_993n })
         yield* publish([full])
         assertMessage((yield* one(source)).message, full)
         // the empty key is a key

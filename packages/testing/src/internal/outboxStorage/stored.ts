@@ -1,7 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as assert from "node:assert"
-import { assertMessage, messageOf, texts } from "../../Fixtures.ts"
+import { assertMessage, fullMessageOf, messageOf, texts } from "../../Fixtures.ts"
 import { assertOrder } from "../cases.ts"
 import {
   append,
@@ -26,22 +26,7 @@ export const storedCases = <R>({ cases, facts, it }: Topic<R>): void => {
       it(
         "every attribute of a message, and those it does not have",
         Effect.gen(function*() {
-          const full = messageOf({
-            id: "0190a0b0-0000-7000-8000-000000000001",
-            name: "room_closed",
-            kind: "ecst",
-            version: 7,
-            topic: "rooms",
-            key: "blue",
-            source: "/rooms?a=b#c",
-            time: 1_700_000_000_123,
-            correlationId: "correlation",
-            causationId: "causation",
-            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            contentType: "application/json; charset=utf-8",
-            contentEncoding: "gzip",
-            headers: { tenant: "acme", empty: "" }
-          })
+          const full = fullMessageOf({ contentType: "application/json; charset=utf-8" })
           const bare = messageOf({ key: undefined, source: "", time: 0 })
           const empty = messageOf({ key: "" })
           yield* store([full, bare, empty])
