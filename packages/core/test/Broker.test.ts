@@ -286,6 +286,9 @@ describe("Broker with a prefix", () => {
         [["1", "letters", { reason: "no" }], ["2", "rooms", {}]]
       )
       assert.deepStrictEqual(yield* takeAll(other), [])
+      yield* red.publish([message({ id: "red" })])
+      assert.deepStrictEqual(yield* takeAll(source), [])
+      assert.deepStrictEqual(yield* takeAll(other), ["red"])
       yield* blue.publish([message({ id: "3", topic: "waiting" })])
       const settledOnes = yield* blue.sift({ topic: "waiting", group: "tool" }, (delivery) =>
         Effect.sync(() => {

@@ -350,6 +350,22 @@ describe("messages that are taken together", () => {
       assert.deepStrictEqual(again.map((one) => [one.message.id, one.redeliveries]), [["2", 1], ["3", 1]])
     }).pipe(Effect.provide(Broker.layerMemory())))
 
+  it.scoped("keep the others of their key out, however often one of them is settled", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const source = yield* broker.consume(subscription)
+      yield* broker.publish(["1", "2", "3"].map((id) => message({ id })))
+      const scope = yield* Scope.make()
+      const [first] = yield* Scope.extend(source.takeMany(2), scope)
+      yield* first!.settle
+      yield* first!.settle
+      const next = yield* Effect.fork(Effect.scoped(source.take))
+      yield* settled
+      assert.isNull(next.unsafePoll())
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* Fiber.join(next)).message.id, "3")
+    }).pipe(Effect.provide(Broker.layerMemory())))
+
   it.scoped("can be settled by their taker only, while they are out", () =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
