@@ -2,9 +2,10 @@ import { Broker, Consumer, ConsumerDeadLetters, Event, Subscribers } from "@effe
 import type { KafkaBroker } from "@effect-cqrs/kafka"
 import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Logger, Redacted, Schedule, Schema } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer, Logger, Redacted, Schedule, Schema } from "effect"
 import type { KafkaMessage, Message } from "kafkajs"
 import { clientOf, endpoint, hasty, on, topic, unique, withAdmin } from "./support/kafka.ts"
+import { ownServer } from "./support/server.ts"
 
 Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
   const brokers = Redacted.value(url)
@@ -85,6 +86,18 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
       }).pipe(Effect.provide(layer())),
     30_000
   )
+
+  it.scopedLive("a cluster that has never had a group has one before anything is sifted", () =>
+    Effect.gen(function*() {
+      const { brokers } = yield* ownServer
+      const name = yield* topic(brokers, "first", { partitions: 1 })
+      const broker = yield* Effect.map(
+        Layer.build(on(brokers, { consumer: { ...hasty, fromBeginning: true } })),
+        Context.get(Broker.Broker)
+      )
+      yield* broker.publish([Fixtures.messageOf({ topic: name, id: "1" })])
+      assert.strictEqual(yield* broker.sift({ topic: name, group: unique("first") }, () => Effect.succeed("settled")), 1)
+    }), 60_000)
 
   it.scopedLive(
     "what is kept, or forwarded, is what it was: binary and repeated headers, no body, no key",

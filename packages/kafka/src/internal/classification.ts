@@ -185,6 +185,9 @@ export const isConfiguration = (error: unknown): boolean => {
     type.endsWith("AUTHORIZATION_FAILED")
 }
 
+/** Nobody coordinates the group yet, or it is just being loaded, or by another node by now. */
+export const isCoordinatorUnsettled = (code: number): boolean => code === 14 || code === 15 || code === 16
+
 export const detailsOf = (
   error: unknown
 ): { readonly name: string; readonly type: string; readonly message: string; readonly code: unknown } => {

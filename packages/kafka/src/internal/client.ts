@@ -2,7 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { IHeaders, Message } from "kafkajs"
 import kafkajs from "kafkajs"
-import { detailsOf } from "./classification.ts"
+import { detailsOf, isCoordinatorUnsettled } from "./classification.ts"
 import {
   type Broker,
   candidly,
@@ -222,6 +222,28 @@ export const make = (settings: Settings): Client => {
         }
       ))
 
+  /** Asks whoever coordinates a group, again while that is being settled, as after the cluster's first start. */
+  const ofGroup = <A>(
+    group: string,
+    ask: (node: Node) => Effect.Effect<A, unknown>,
+    codesOf: (answer: A) => ReadonlyArray<number>
+  ): Effect.Effect<A, unknown> =>
+    Effect.flatMap(Clock.currentTimeMillis, (begun) => {
+      const again: Effect.Effect<A, unknown> = Effect.zipRight(
+        Effect.sleep(coordinatorPause),
+        Effect.suspend(() => once)
+      )
+      const orAgain = (isUnsettled: boolean, otherwise: Effect.Effect<A, unknown>): Effect.Effect<A, unknown> =>
+        isUnsettled
+          ? Effect.flatMap(Clock.currentTimeMillis, (now) => now - begun < settings.requestTimeout ? again : otherwise)
+          : otherwise
+      const once: Effect.Effect<A, unknown> = Effect.matchEffect(Effect.flatMap(coordinator(group), ask), {
+        onFailure: (error) => orAgain(isCoordinatorUnsettled(Number(detailsOf(error).code)), Effect.fail(error)),
+        onSuccess: (answer) => orAgain(codesOf(answer).some(isCoordinatorUnsettled), Effect.succeed(answer))
+      })
+      return once
+    })
+
   const metadata: Client["metadata"] = (topics) =>
     Effect.flatMap(
       anyNode,
@@ -307,38 +329,47 @@ export const make = (settings: Settings): Client => {
           ({ responses }) => fetchedOf(responses[0]?.partitions[0], offset)
         )),
     group: (group) =>
-      Effect.flatMap(
-        coordinator(group),
+      ofGroup(
+        group,
         ({ candid }) =>
-          Effect.map(attempt(() => candid.describeGroups({ groupIds: [group] })), ({ groups }) => groups[0]!)
+          Effect.map(attempt(() => candid.describeGroups({ groupIds: [group] })), ({ groups }) => groups[0]!),
+        ({ errorCode }) => [errorCode]
       ),
     committed: (group, topic, partitions) =>
-      Effect.flatMap(coordinator(group), ({ candid }) =>
-        Effect.map(
-          attempt(() =>
-            candid.offsetFetch({
-              groupId: group,
-              topics: [{ topic, partitions: partitions.map((partition) => ({ partition })) }]
-            })
+      ofGroup(
+        group,
+        ({ candid }) =>
+          Effect.map(
+            attempt(() =>
+              candid.offsetFetch({
+                groupId: group,
+                topics: [{ topic, partitions: partitions.map((partition) => ({ partition })) }]
+              })
+            ),
+            ({ responses }) => numbered(responses)
           ),
-          ({ responses }) => numbered(responses)
-        )),
+        codes
+      ),
     commit: (group, topic, offsets) =>
-      Effect.flatMap(coordinator(group), ({ candid }) =>
-        Effect.map(
-          attempt(() =>
-            candid.offsetCommit({
-              groupId: group,
-              groupGenerationId: -1,
-              memberId: "",
-              topics: [{
-                topic,
-                partitions: offsets.map(({ offset, partition }) => ({ partition, offset: String(offset) }))
-              }]
-            })
+      ofGroup(
+        group,
+        ({ candid }) =>
+          Effect.map(
+            attempt(() =>
+              candid.offsetCommit({
+                groupId: group,
+                groupGenerationId: -1,
+                memberId: "",
+                topics: [{
+                  topic,
+                  partitions: offsets.map(({ offset, partition }) => ({ partition, offset: String(offset) }))
+                }]
+              })
+            ),
+            ({ responses }) => responses.flatMap((response) => response.partitions)
           ),
-          ({ responses }) => responses.flatMap((response) => response.partitions)
-        )),
+        codes
+      ),
     leave: (group, memberId) =>
       Effect.flatMap(
         coordinator(group),
@@ -367,6 +398,12 @@ interface Node {
 }
 
 const topicResource = 2
+
+/** Milliseconds. */
+const coordinatorPause = 100
+
+const codes = (answers: ReadonlyArray<{ readonly errorCode: number }>): ReadonlyArray<number> =>
+  answers.map(({ errorCode }) => errorCode)
 
 const attempt = <A>(request: () => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.tryPromise({ try: request, catch: (error) => error })

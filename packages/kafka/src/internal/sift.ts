@@ -98,6 +98,10 @@ const rangesOf = (
     const ends = yield* offsetsOf("latest")
     const begins = yield* offsetsOf("earliest")
     const committed = yield* Effect.mapError(client.committed(group, topic, leaders.map((_, one) => one)), brokerError)
+    const unknown = committed.find(({ errorCode }) => errorCode !== 0)
+    if (unknown !== undefined) {
+      return yield* unavailable(ofCode(unknown.errorCode, `The offsets of the group ${group}`).reason)
+    }
     return committed.map(({ offset, partition }) => {
       const [begin, end] = [begins.get(partition) ?? 0, ends.get(partition) ?? 0]
       const start = offset >= 0 ? Math.max(offset, begin) : fromBeginning ? begin : end
