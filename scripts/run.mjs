@@ -5,10 +5,10 @@
 import { spawn } from "node:child_process"
 import path from "node:path"
 import { install, isNodeSupported, nodeTooOld, say, SetupError } from "./internal/install.mjs"
-import { root, tsx } from "./internal/process.mjs"
+import { bare, root, tsx } from "./internal/process.mjs"
 
 const tasks = {
-  bench: () => [...tsx(), path.join(root, "packages/benchmarks/src/main.ts")],
+  bench: () => [...bare(), path.join(root, "packages/benchmarks/src/main.ts")],
   demo: () => [...tsx(), path.join(root, "packages/examples/src/meeting-rooms/main.ts")],
   test: () => [process.execPath, path.join(root, "scripts/check.mjs")]
 }

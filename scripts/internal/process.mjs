@@ -23,6 +23,9 @@ export const tsx = () => {
   return [process.execPath, "--import", pathToFileURL(loader).href]
 }
 
+/** The same for one that measures: see there. */
+export const bare = () => [process.execPath, "--import", new URL("typescript.mjs", import.meta.url).href]
+
 const killGraceMillis = 5_000
 
 /**

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url))
+const loader = new URL("../../../scripts/internal/typescript.mjs", import.meta.url).href
 
 export interface Ended {
   readonly pid: number
@@ -21,7 +22,7 @@ export const bench = (
   }
 ): Effect.Effect<Ended> =>
   Effect.async((resume) => {
-    const child = spawn(process.execPath, ["--import", "tsx", main, ...args], {
+    const child = spawn(process.execPath, ["--import", loader, main, ...args], {
       env: { ...process.env, ...options?.env },
       stdio: ["ignore", "pipe", "pipe"]
     })
