@@ -10,6 +10,7 @@ import { type Any as AnyMiddleware, type Call, wrapOf } from "../Middleware.ts"
 import type { Definition } from "./event.ts"
 import { globalOf } from "./globalMiddleware.ts"
 import { attempting, type Emission, handle, type Handling } from "./handling.ts"
+import { locally } from "./locally.ts"
 import { merging, ownServices } from "./services.ts"
 
 /** `received`: what is provided to the handler, and to what wraps it. */
@@ -156,7 +157,7 @@ const inContext = (
   fiber: Fiber.RuntimeFiber<unknown, unknown>,
   context: Context.Context<never>
 ): Effect.Effect<unknown, unknown> =>
-  context === fiber.currentContext ? effect : Effect.locally(effect, FiberRef.currentContext, context)
+  context === fiber.currentContext ? effect : locally(effect, [FiberRef.currentContext, context])
 
 /** How one handler fared, and what it emitted in turn. */
 export interface Handled {
