@@ -40,7 +40,7 @@ export const FindHandler = Layer.provide(
   Layer.succeed(Rooms, Rooms.of({ find: answer }))
 )
 
-const wrap = (name: string) => Middleware.inline({ name, wrap: (next) => Effect.suspend(() => next) })
+const nothing: Middleware.Wrap<never, never> = (next) => next
 
 export const wraps = 5
 
@@ -48,7 +48,7 @@ export const wraps = 5
 export class Wrapped extends Query.make<Wrapped>()("Wrapped", {
   payload: { room: Schema.String, seats: Schema.Number },
   success: Schema.Number,
-  middleware: Array.from({ length: wraps }, (_, at) => wrap(`wrap ${at}`))
+  middleware: Array.from({ length: wraps }, (_, at) => Middleware.inline({ name: `wrap ${at}`, wrap: nothing }))
 }) {}
 
 export const wrapped = new Wrapped({ room: "blue", seats: 4 })

@@ -96,7 +96,7 @@ export const send: Measurement = {
     const single = built(alone.layer)
     const sendAsk = Effect.provide(Mediator.send(ask), context)
     yield* rightly("Mediator.send", sendAsk)
-    const within = <R>(context: Context.Context<R>) => <A, E>(program: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    const within = <R>(context: Context.Context<R>) => (program: Effect.Effect<number, unknown>) =>
       Effect.provide(program, context)
     const sent = (request: Parameters<typeof Mediator.send>[0]) => Mediator.send(request) as Effect.Effect<unknown>
 
@@ -124,8 +124,11 @@ export const send: Measurement = {
       const few = Math.ceil(calls / 10)
       const span = Effect.withSpan(handled, "Mediator.send Ask", { captureStackTrace: false })
       const { unseen } = yield* effects(few, { unseen: [span] })
-      const seen = yield* effects(few, { send: [sent(ask)], span: [span] }, (program) =>
-        Effect.withTracer(within(context)(program), listening))
+      const seen = yield* effects(
+        few,
+        { send: [sent(ask)], span: [span] },
+        (program) => Effect.withTracer(within(context)(program), listening)
+      )
       return { ...seen, "span that nobody sees": unseen }
     })
     const peer = ({ send }: Peer) => Effect.map(promises(calls, send), (send) => ({ send }))
@@ -164,7 +167,10 @@ const listening: Tracer.Tracer = Tracer.make({
     links: [...links],
     kind,
     spanId: "0000000000000001",
-    traceId: Option.match(parent, { onNone: () => "00000000000000000000000000000001", onSome: ({ traceId }) => traceId }),
+    traceId: Option.match(parent, {
+      onNone: () => "00000000000000000000000000000001",
+      onSome: ({ traceId }) => traceId
+    }),
     sampled: true,
     status: { _tag: "Started", startTime },
     attributes: new Map(),

@@ -42,7 +42,12 @@ export const enter = (fiber: Fiber.RuntimeFiber<any, any>, locals: ReadonlyArray
   return () => {
     const now = refsOf(fiber)
     // what else was set meanwhile stays
-    replace(fiber, now === inside ? before : having(now, fiber.id(), locals.map(([ref]) => [ref, FiberRefs.getOrDefault(before, ref)])))
+    replace(
+      fiber,
+      now === inside
+        ? before
+        : having(now, fiber.id(), locals.map(([ref]) => [ref, FiberRefs.getOrDefault(before, ref)]))
+    )
   }
 }
 

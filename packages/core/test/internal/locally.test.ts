@@ -10,7 +10,7 @@ const other = FiberRef.unsafeMake("other")
 const both = Effect.all([FiberRef.get(one), FiberRef.get(other)])
 
 /** The same with Effect's own, one value after the other. */
-const effects = <A, E, R>(effect: Effect.Effect<A, E, R>, ...locals: Parameters<typeof locally>[1][]) =>
+const effects = <A, E, R>(effect: Effect.Effect<A, E, R>, ...locals: Array<Parameters<typeof locally>[1]>) =>
   locals.reduce((inner, [ref, value]) => Effect.locally(inner, ref, value), effect)
 
 for (const [name, within] of [["locally", locally], ["Effect.locally", effects]] as const) {
@@ -77,7 +77,8 @@ for (const [name, within] of [["locally", locally], ["Effect.locally", effects]]
     it.effect("a context is that of the services, and the caller's own is back", () =>
       Effect.gen(function*() {
         const inner = Context.make(Name, "inner")
-        const name = Effect.flatMap(Effect.context<never>(), (context) => Effect.succeed(Context.getOption(context, Name)))
+        const name = Effect.flatMap(Effect.context<never>(), (context) =>
+          Effect.succeed(Context.getOption(context, Name)))
         const [in_, after] = [yield* within(name, [FiberRef.currentContext, inner]), yield* name]
         assert.deepStrictEqual(in_, Context.getOption(inner, Name))
         assert.deepStrictEqual(after, Context.getOption(Context.make(Name, "outer"), Name))
