@@ -1,5 +1,4 @@
-import type { Properties } from "./packet.ts"
-import { fits } from "./packet.ts"
+import { fits, type Properties } from "./packet.ts"
 
 /**
  * What is published on one channel, as the frames of AMQP 0-9-1, many messages in one piece of memory: amqplib makes four
