@@ -16,6 +16,7 @@ import { encode } from "./produceRequest.ts"
 import { kafkaConfig, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
 import { unavailable } from "./topology.ts"
+import { withoutAborted } from "./transactions.ts"
 
 /**
  * All that is asked of Kafka, but for membership in groups. One request is one effect; what fails in it fails as kafkajs
@@ -416,7 +417,7 @@ const numbered = (responses: Partitioned<RawOffset>["responses"]): ReadonlyArray
 const fetchedOf = (fetched: RawFetched | undefined, from: number): Fetched => {
   if (fetched === undefined) return { errorCode: 0, records: [], next: from }
   // a compressed batch comes whole, with what lies before the offset that was asked for
-  const messages = fetched.messages.filter(({ offset }) => Number(offset) >= from)
+  const messages = withoutAborted(fetched).messages.filter(({ offset }) => Number(offset) >= from)
   const last = messages[messages.length - 1]
   return {
     errorCode: fetched.errorCode,
