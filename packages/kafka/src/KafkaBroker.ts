@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Broker, type BrokerError, type Outcome } from "@effect-cqrs/core/Broker"
+import * as Tls from "@effect-cqrs/core/Tls"
 import * as Wire from "@effect-cqrs/core/Wire"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
@@ -29,7 +30,7 @@ import { decode, encode, laneOf, type Outgoing } from "./internal/record.ts"
 import * as Session from "./internal/session.ts"
 import * as Settings from "./internal/settings.ts"
 import { sift } from "./internal/sift.ts"
-import { brokerError, check, configuration, ensure } from "./internal/topology.ts"
+import { brokerError, check, configuration, ensure, required } from "./internal/topology.ts"
 import type { Topology } from "./Topology.ts"
 
 /**
@@ -180,6 +181,10 @@ export const make = (
     }
     yield* Settings.oneOf("producer.partitioner", producer.partitioner, ["murmur2", "crc32"])
     yield* Settings.oneOf("consumer.order", consumer.order, ["key", "partition"])
+    if (typeof options.tls === "object") {
+      const mistake = Tls.mistake(options.tls)
+      if (mistake !== undefined) return yield* configuration(mistake)
+    }
     yield* Settings.oneOf("sasl.mechanism", options.sasl?.mechanism, [...mechanisms, "oauthbearer"])
     const compression = yield* Compression.find(producer.compression ?? "none")
     const maxBytesPerPartition = yield* Settings.whole(
@@ -257,15 +262,11 @@ export const make = (
           if (!Number.isSafeInteger(window) || window < 1) {
             return yield* configuration(`The window of a subscription is ${window}: it must be a whole number from 1`)
           }
-          const problems = yield* Catalog.problems(catalog, [...subscription.topics, ...subscription.publishesTo ?? []])
-            .pipe(
-              Effect.timeoutFail({
-                duration: settings.requestTimeout,
-                onTimeout: () => new Error("it does not answer")
-              }),
-              Effect.mapError(brokerError)
-            )
-          if (problems.length > 0) return yield* configuration(problems.join(". "))
+          yield* required(
+            catalog,
+            [...subscription.topics, ...subscription.publishesTo ?? []],
+            settings.requestTimeout
+          )
           return yield* Member.join(settings, {
             deliver,
             window,
@@ -287,7 +288,18 @@ export const make = (
           })
         }),
       sift: (queue, decide) =>
-        sift({ client, catalog, fromBeginning: consumer.fromBeginning ?? true, deliver, append }, queue, decide)
+        sift(
+          {
+            client,
+            catalog,
+            fromBeginning: consumer.fromBeginning ?? true,
+            timeout: settings.requestTimeout,
+            deliver,
+            append
+          },
+          queue,
+          decide
+        )
     })
   })
 

@@ -87,19 +87,37 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, () => {
       yield* within(() => ({ brokers: [server.tls], tls: { ca: server.authority } }))(published(name))
     }), 30_000)
 
+  const refusals: ReadonlyArray<readonly [what: string, tls: () => KafkaBroker.Options["tls"], words: string]> = [
+    ["an authority that is not known here", () => true, "`ca` in `tls`"],
+    ["another host's name", () => ({ ca: server.authority, servername: "other.example" }), "`servername` in `tls`"]
+  ]
+  for (const [what, tls, words] of refusals) {
+    it.scopedLive(`TLS with a certificate of ${what} is a matter of configuration`, () =>
+      Effect.gen(function*() {
+        const error = yield* Layer.build(KafkaBroker.layer({ brokers: [server.tls], tls: tls() })).pipe(
+          Effect.flip,
+          Effect.provide(quiet)
+        )
+        assert.strictEqual(error.reason, "Configuration")
+        for (const one of ["certificate", words, server.tls]) assert.include(error.message, one)
+      }), 30_000)
+  }
+
   it.scopedLive(
-    "TLS with another authority sends nothing, and says that it is the certificate",
+    "of several brokers each says what is wrong with it, and a wrong password is not waited away",
     () =>
       Effect.gen(function*() {
-        const name = yield* topic(server.open, "tls_wrong")
-        yield* within(() => ({ brokers: [server.tls], tls: true, producer: { deadline: "3 seconds" } }))(
-          Effect.gen(function*() {
-            const broker = yield* Broker.Broker
-            const [outcome] = yield* broker.publish([messageOf({ topic: name })])
-            assert.deepInclude(outcome, { _tag: "Retriable", scope: "broker" })
-            assert.include(outcome?._tag === "Retriable" ? outcome.reason : "", "certificate")
-          })
-        )
+        const down = "127.0.0.1:1"
+        for (const brokers of [[down, server.sasl], [server.sasl, down]]) {
+          const options = { brokers, sasl: loginWith("plain", "quite-wrong") }
+          const error = yield* Effect.flip(Layer.build(KafkaBroker.layer(options))).pipe(Effect.provide(quiet))
+          assert.strictEqual(error.reason, "Configuration")
+          for (const words of [`${down}: `, `${server.sasl}: it refuses the login`]) {
+            assert.include(error.message, words)
+          }
+        }
+        const name = yield* topic(server.open, "several")
+        yield* within(() => ({ brokers: [down, server.sasl], sasl: loginWith("plain", password) }))(published(name))
       }),
     30_000
   )

@@ -100,6 +100,7 @@ describe("options", () => {
       { sasl: { mechanism: "SCRAM-SHA-512" as "plain", username: "orders", password: Redacted.make("very-secret") } },
       ["mechanism", "SCRAM-SHA-512", "scram-sha-512"]
     ],
+    ["a certificate that is none", { tls: { cert: "very-secret", key: "very-secret" } }, ["tls", "PEM"]],
     ["a negative duration", { requestTimeout: -5 }, ["requestTimeout", "-5", "more than 0"]],
     ["no time at all", { producer: { deadline: 0 } }, ["deadline", "more than 0"]],
     ["an endless duration", { connectionTimeout: Duration.infinity }, ["connectionTimeout", "24 days"]],

@@ -11,12 +11,12 @@ import type * as Scope from "effect/Scope"
 import type { Consumer, ConsumerStartBatchProcessEvent, EachBatchPayload, OffsetsByTopicPartition } from "kafkajs"
 import kafkajs from "kafkajs"
 import * as Metrics from "../Metrics.ts"
-import { detailsOf, isConfiguration } from "./classification.ts"
+import { detailsOf } from "./classification.ts"
 import * as Holding from "./holding.ts"
 import * as Membership from "./membership.ts"
 import { kafkaConfig, retry, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
-import { unavailable } from "./topology.ts"
+import { brokerError, unavailable } from "./topology.ts"
 
 /** Durations are milliseconds. */
 export interface Options extends Pick<Holding.Options, "deliver" | "laneOf" | "window"> {
@@ -324,8 +324,8 @@ const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.tryPromise({ try: run, catch: (error) => error })
 
 const logged = (group: string, error: unknown) => {
-  const { message } = detailsOf(error)
-  return isConfiguration(error)
+  const { message, reason } = brokerError(error)
+  return reason === "Configuration"
     ? Effect.logError(`The consumer of the group ${group} cannot go on until this is corrected: ${message}`)
     : Effect.logWarning(`The consumer of the group ${group} begins anew: ${message}`)
 }

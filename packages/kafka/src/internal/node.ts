@@ -79,7 +79,7 @@ export interface ConnectionPool {
 export interface Cluster {
   readonly rootLogger: unknown
   readonly connectionPoolBuilder: {
-    readonly build: (address: Sockets.Address | undefined) => Promise<ConnectionPool>
+    readonly build: (address: Sockets.Address) => Promise<ConnectionPool>
   }
   readonly brokerPool: { readonly createBroker: (options: object) => Broker }
 }
