@@ -56,7 +56,10 @@ export type PublishOrder = "strict" | "pipelined"
  * @category models
  */
 export interface Options {
-  /** `amqp://user:password@host:5672/vhost`, or `amqps:` for TLS. Several are tried in turn, as the nodes of a cluster. */
+  /**
+   * `amqp://user:password@host:5672/vhost`, or `amqps:` for TLS. Several are tried in turn, as the nodes of a cluster, until
+   * one answers.
+   */
   readonly url: Redacted.Redacted | ReadonlyArray<Redacted.Redacted>
   /** Declared whenever a connection is made. Default: nothing but what is derived when consumers join. */
   readonly topology?: Topology.Topology | undefined

@@ -70,6 +70,14 @@ describe("configuration", () => {
       }))
   }
 
+  it.effect("a certificate that is none is refused without being told", () =>
+    Effect.gen(function*() {
+      const error = yield* failure({ url: Redacted.make(secret), tls: { cert: "very-secret", key: "very-secret" } })
+      assert.strictEqual(error.reason, "Configuration")
+      assert.include(error.message, "PEM")
+      assert.notInclude(JSON.stringify(error), "very-secret")
+    }))
+
   it.effect("partitions must be a whole number from 1, of an exchange of the type topic", () =>
     Effect.gen(function*() {
       for (const exchange of [{ partitions: 0 }, { partitions: 1.5 }, { partitions: 2, type: "fanout" }]) {

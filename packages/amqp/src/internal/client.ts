@@ -7,6 +7,8 @@ import * as Either from "effect/Either"
  * the callbacks may throw, which would cost the connection.
  */
 export interface Client {
+  /** Host and port. */
+  readonly address: string
   readonly connect: () => Promise<Connection>
 }
 
@@ -64,7 +66,8 @@ export interface QueueState {
   readonly consumerCount: number
 }
 
-export const make = (url: string, options: SocketOptions): Client => ({
+export const make = (address: string, url: string, options: SocketOptions): Client => ({
+  address,
   connect: () => connect(url, options).then(connectionOf)
 })
 

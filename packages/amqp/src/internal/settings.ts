@@ -1,4 +1,5 @@
 import type { BrokerError } from "@effect-cqrs/core/Broker"
+import * as Tls from "@effect-cqrs/core/Tls"
 import type { SocketOptions } from "amqplib"
 import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
@@ -17,6 +18,8 @@ export const clientsOf = (options: Options): Effect.Effect<ReadonlyArray<Client.
   const { url } = options
   const urls = Redacted.isRedacted(url) ? [url] : url
   if (urls.length === 0) return misconfigured("The option `url` is empty: give a URL of RabbitMQ")
+  const mistake = options.tls === undefined ? undefined : Tls.mistake(options.tls)
+  if (mistake !== undefined) return misconfigured(mistake)
   const heartbeat = Math.ceil(Duration.toSeconds(options.heartbeat ?? "10 seconds"))
   const timeout = Duration.toMillis(options.connectTimeout ?? "10 seconds")
   return Effect.forEach(urls, (one, n) => {
@@ -37,7 +40,7 @@ export const clientsOf = (options: Options): Effect.Effect<ReadonlyArray<Client.
       writableHighWaterMark: 256 * 1024,
       clientProperties: { connection_name: options.connectionName ?? "effect-cqrs" }
     }
-    return Effect.succeed(Client.make(parsed.href, socket))
+    return Effect.succeed(Client.make(parsed.host, parsed.href, socket))
   })
 }
 
