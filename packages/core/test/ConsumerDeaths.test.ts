@@ -287,32 +287,52 @@ describe("starts are counted", () => {
     }
   })
 
+  /** The broker, whose deliveries are changed as they are taken. */
+  const taking = (change: (held: Broker.Held) => Broker.Held) =>
+    Layer.effect(
+      Broker.Broker,
+      Effect.map(Broker.Broker, (broker) => ({
+        ...broker,
+        consume: (subscription: Broker.Subscription) =>
+          Effect.map(broker.consume(subscription), (source): Broker.Source => ({
+            ...source,
+            takeMany: (limit) => Effect.map(source.takeMany(limit), (many) => many.map(change))
+          }))
+      }))
+    ).pipe(Layer.provide(Broker.layerMemory()))
+
   it.effect("for the first 32 messages of a start, and for those that were handed out before", () =>
     Effect.gen(function*() {
       const { counted, storage } = yield* counting
       const { handled } = yield* World
       const messages = Array.from({ length: 40 }, (_, n) => closed(n, { key: "one" }))
-      const redelivering = Layer.effect(
-        Broker.Broker,
-        Effect.map(Broker.Broker, (broker) => ({
-          ...broker,
-          consume: (subscription: Broker.Subscription) =>
-            Effect.map(broker.consume(subscription), (source): Broker.Source => ({
-              ...source,
-              takeMany: (limit) =>
-                Effect.map(
-                  source.takeMany(limit),
-                  (many) => many.map((one) => one.message.id === "37" ? { ...one, redeliveries: 1 } : one)
-                )
-            }))
-        }))
-      ).pipe(Layer.provide(Broker.layerMemory()))
+      const redelivering = taking((one) => one.message.id === "37" ? { ...one, redeliveries: 1 } : one)
       const process = yield* run(messages, { h: () => Effect.void }, {}, storage, redelivering)
       for (let i = 0; i < 10; i++) yield* settled
       assert.strictEqual(handled.length, 40)
       assert.deepStrictEqual(counted, [...Array.from({ length: 32 }, (_, n) => `${n}`), "37"])
       yield* process.close
     }).pipe(Effect.provide(Ground)))
+
+  for (const batch of [undefined, { size: 8 }]) {
+    it.effect(
+      `for the first 32 of each partition, however many came from others before${batch ? ", in batches" : ""}`,
+      () =>
+        Effect.gen(function*() {
+          const { counted, storage } = yield* counting
+          const { handled } = yield* World
+          const messages = Array.from({ length: 80 }, (_, n) => closed(n, { key: "one" }))
+          const partitions = [{}, {}]
+          const partitioned = taking((one) => ({ ...one, origin: partitions[Number(one.message.id) < 40 ? 0 : 1] }))
+          const process = yield* run(messages, { h: () => Effect.void }, { batch }, storage, partitioned)
+          for (let i = 0; i < 10; i++) yield* settled
+          assert.strictEqual(handled.length, 80)
+          const first = (from: number) => Array.from({ length: 32 }, (_, n) => `${from + n}`)
+          assert.deepStrictEqual(counted, [...first(0), ...first(40)])
+          yield* process.close
+        }).pipe(Effect.provide(Ground))
+    )
+  }
 
   it.effect("and while the storage cannot be asked the message is held", () =>
     Effect.gen(function*() {
