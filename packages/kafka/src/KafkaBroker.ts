@@ -30,7 +30,7 @@ import { decode, encode, laneOf, type Outgoing } from "./internal/record.ts"
 import * as Session from "./internal/session.ts"
 import * as Settings from "./internal/settings.ts"
 import { sift } from "./internal/sift.ts"
-import { brokerError, check, configuration, ensure, required } from "./internal/topology.ts"
+import { brokerError, check, configuration, ensure, required, stateOf } from "./internal/topology.ts"
 import type { Topology } from "./Topology.ts"
 
 /**
@@ -262,11 +262,16 @@ export const make = (
           if (!Number.isSafeInteger(window) || window < 1) {
             return yield* configuration(`The window of a subscription is ${window}: it must be a whole number from 1`)
           }
+          if (subscription.group === "") return yield* configuration("The group of a subscription is empty: name it")
+          if (subscription.topics.length === 0) {
+            return yield* configuration("The subscription has no topics: name one")
+          }
           yield* required(
             catalog,
             [...subscription.topics, ...subscription.publishesTo ?? []],
             settings.requestTimeout
           )
+          yield* stateOf(client, subscription.group)
           return yield* Member.join(settings, {
             deliver,
             window,

@@ -79,7 +79,7 @@ export const protocolErrors: ReadonlyMap<number, Row> = new Map([
   ],
   [27, row("REBALANCE_IN_PROGRESS", "broker")],
   [28, row("INVALID_COMMIT_OFFSET_SIZE", "broker")],
-  [29, stays("TOPIC_AUTHORIZATION_FAILED", "destination", "grant this user Write and Describe on the topic")],
+  [29, stays("TOPIC_AUTHORIZATION_FAILED", "destination", "grant this user Describe on the topic, and Read or Write")],
   [30, stays("GROUP_AUTHORIZATION_FAILED", "broker", "grant this user Read on the group")],
   [31, stays("CLUSTER_AUTHORIZATION_FAILED", "broker", "grant this user IdempotentWrite on the cluster")],
   [32, row("INVALID_TIMESTAMP", "rejected", "see message.timestamp settings of the topic")],
@@ -200,6 +200,9 @@ export const clientErrors: ReadonlyMap<string, Verdict> = new Map([
   ["KafkaJSFetcherRebalanceError", "broker"]
 ])
 
+/** What kafkajs calls an answer that is an error of Kafka's own. */
+export const protocolError = "KafkaJSProtocolError"
+
 /** None of them could be asked, and why, for each. */
 export class NodesError extends Error {
   override readonly name = "NodesError"
@@ -212,7 +215,7 @@ export class NodesError extends Error {
 /** What was thrown in place of an answer. */
 export const ofError = (error: unknown): Judged => {
   const { code, name } = detailsOf(error)
-  if (name === protocolError) return ofCode(Number(code), "Kafka")
+  if (name === protocolError) return ofCode(Number(code), "The request")
   return { verdict: clientErrors.get(name) ?? "broker", reason: `Kafka cannot be reached: ${spoken(error)}` }
 }
 
@@ -248,7 +251,6 @@ export const detailsOf = (
 /** What kafkajs puts round an error when it tries no more. */
 const wrappers: ReadonlySet<string> = new Set(["KafkaJSNumberOfRetriesExceeded", "KafkaJSNonRetriableError"])
 
-const protocolError = "KafkaJSProtocolError"
 const loginError = "KafkaJSSASLAuthenticationError"
 
 const spoken = (error: unknown): string => {

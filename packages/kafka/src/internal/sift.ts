@@ -4,7 +4,7 @@ import type { Catalog } from "./catalog.ts"
 import { ofCode } from "./classification.ts"
 import type { Client, Record } from "./client.ts"
 import { changed, type Outgoing } from "./record.ts"
-import { answered, brokerError, required, unavailable } from "./topology.ts"
+import { answered, brokerError, required, stateOf, unavailable } from "./topology.ts"
 
 export interface Sifting {
   readonly client: Client
@@ -75,9 +75,8 @@ const rangesOf = (
 ): Effect.Effect<ReadonlyArray<Range>, BrokerError> =>
   Effect.gen(function*() {
     const [found] = yield* required(catalog, [topic], timeout)
-    const described = yield* Effect.mapError(client.group(group), brokerError)
-    if (described.errorCode !== 0) return yield* answered(ofCode(described.errorCode, `The group ${group}`))
-    if (described.state !== "Empty" && described.state !== "Dead") {
+    const state = yield* stateOf(client, group)
+    if (state !== "Empty" && state !== "Dead") {
       return yield* unavailable(
         `The group ${group} has members: what they hold cannot be sifted. Stop its consumers, and try again`
       )

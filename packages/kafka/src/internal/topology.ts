@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import type { Topic, Topology } from "../Topology.ts"
 import type { Catalog, Topic as Found } from "./catalog.ts"
-import { type Answered, isConfiguration, ofCode, ofError } from "./classification.ts"
+import { type Answered, detailsOf, isConfiguration, ofCode, ofError, protocolError } from "./classification.ts"
 import type { Client } from "./client.ts"
 
 export const configuration = (message: string, cause?: unknown): BrokerError =>
@@ -107,6 +107,18 @@ export const required = (
     }),
     timeout
   )
+
+/** What a group is doing, as far as this login may know: who may not, may not join it either. */
+export const stateOf = (client: Pick<Client, "group">, group: string): Effect.Effect<string, BrokerError> => {
+  const judged = (code: number) => answered(ofCode(code, `The group ${group}`))
+  return client.group(group).pipe(
+    Effect.mapError((error) => {
+      const { code, name } = detailsOf(error)
+      return name === protocolError ? judged(Number(code)) : brokerError(error)
+    }),
+    Effect.flatMap(({ errorCode, state }) => errorCode === 0 ? Effect.succeed(state) : judged(errorCode))
+  )
+}
 
 // -------------------------------------------------------------------------------------
 // internal
