@@ -144,12 +144,13 @@ export interface ConsumerOptions {
  * - **Publishing** is idempotent and acknowledged by all replicas in sync. Messages of one key are in order. It can be
  *   interrupted.
  * - **Consuming**: members of a group share the partitions. What is settled is committed up to the first that is not.
- *   Messages come again after a crash, and where handlers take longer than a change of members waits for. If Kafka cannot
- *   be reached when it begins, `consume` fails with `Unavailable`; afterwards it goes on by itself.
+ *   Messages come again after a crash, and where handlers take longer than a change of members waits for. Of transactions
+ *   what is committed is handed out. If Kafka cannot be reached when it begins, `consume` fails with `Unavailable`;
+ *   afterwards it goes on by itself.
  * - **`sift`** fails with `Unavailable` while the group has members.
  *
- * It fails with `Configuration` for what waiting does not mend: wrong credentials, options that cannot be, topics that
- * are not as the topology has them. If Kafka cannot be reached it is made all the same, with a warning.
+ * It fails with `Configuration` for what waiting does not mend: wrong credentials, a certificate that is not trusted,
+ * options that cannot be, topics that are not as the topology has them. If Kafka cannot be reached it is made all the same, with a warning.
  *
  * @example
  * ```ts
