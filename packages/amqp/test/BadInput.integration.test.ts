@@ -1,23 +1,9 @@
 /** What goes wrong from outside has one clear answer, and harms nothing beside it. */
 import { AmqpBroker } from "@effect-cqrs/amqp"
-import {
-  Broker,
-  BucketOwner,
-  Compressor,
-  Consumer,
-  ConsumerDeadLetters,
-  Event,
-  OutboxStorage,
-  Relay,
-  Serialization,
-  Subscribers,
-  Transaction,
-  Transactor
-} from "@effect-cqrs/core"
+import { Broker, BucketOwner, OutboxStorage, Relay, Transaction, Transactor } from "@effect-cqrs/core"
 import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Redacted, Schedule, Schema } from "effect"
-import { gzipSync } from "node:zlib"
+import { Effect, Layer, Logger, Redacted, Schedule } from "effect"
 import { Admin, admin, cleanUp, endpoint, publish, shortOf, topicOf, unique } from "./support/rabbitmq.ts"
 
 const { messageOf } = Fixtures
@@ -198,51 +184,6 @@ Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
         )
       ),
     20_000
-  )
-
-  it.scopedLive(
-    "a body that is corrupt, and one that is a bomb, are dead letters, and the consumer goes on",
-    () =>
-      Effect.gen(function*() {
-        const { forget } = yield* Admin
-        const name = unique("bodies")
-        const group = unique("reader")
-        const dead = `${group}.dead-letters`
-        for (const one of [name, dead]) forget("exchange", one)
-        for (const one of [`${group}.${name}`, dead]) forget("queue", one)
-        class RoomClosed extends Event.notification<RoomClosed>()("room_closed", {
-          topic: name,
-          payload: { n: Schema.Number },
-          key: () => "key"
-        }) {}
-        const handled: Array<number> = []
-        yield* Layer.build(
-          Consumer.layer({ subscription: { group }, events: [RoomClosed] }).pipe(
-            Layer.provide(Subscribers.layer(RoomClosed, { note: ({ n }) => Effect.sync(() => void handled.push(n)) }))
-          )
-        )
-        const letters = yield* ConsumerDeadLetters.make({ group })
-        const bomb = yield* Compressor.gzip().compress(new Uint8Array(64 * 1024 * 1024))
-        const closed = (id: string, payload: Uint8Array) =>
-          messageOf({ id, topic: name, name: "room_closed", contentEncoding: "gzip", payload })
-        const whole = gzipSync(JSON.stringify({ n: 1 }))
-        const outcomes = yield* publish(
-          closed("cut", whole.subarray(0, 12)),
-          closed("noise", new TextEncoder().encode("{\"n\":1}")),
-          closed("bomb", bomb),
-          closed("whole", whole)
-        )
-        assert.deepStrictEqual(shortOf(outcomes), ["Delivered", "Delivered", "Delivered", "Delivered"])
-        yield* Fixtures.eventually("the last one is handled", Effect.sync(() => handled), ({ length }) => length === 1)
-        const found = yield* letters.list()
-        assert.deepStrictEqual(found.map(({ id }) => id), ["cut", "noise", "bomb"])
-        for (const { reason } of found) assert.include(reason, "gzip")
-        assert.include(found[2]?.reason, "maxDecompressedBytes")
-        assert.deepStrictEqual(found.map(({ message }) => message.payload.length), [12, 7, bomb.length])
-      }).pipe(
-        Effect.provide(Layer.merge(layer(), Serialization.layer({ maxDecompressedBytes: 1024 * 1024 })))
-      ),
-    30_000
   )
 
   it.scopedLive("a subscription that cannot be is refused with a sentence", () =>

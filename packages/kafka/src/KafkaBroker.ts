@@ -391,7 +391,10 @@ export const layerConfig = (
 // internal
 // -------------------------------------------------------------------------------------
 
-const isAddress = (address: string): boolean => /^[^:\s@/]+:\d{1,5}$/.test(address)
+const isAddress = (address: string): boolean => {
+  const port = Number(/^[^:\s@/]+:(\d{1,5})$/.exec(address)?.[1])
+  return port > 0 && port <= 65_535
+}
 
 function given<K extends string, A>(name: K, value: Option.Option<A>): { readonly [_ in K]?: A } {
   return (Option.isSome(value) ? { [name]: value.value } : {}) as { readonly [_ in K]?: A }

@@ -90,6 +90,7 @@ describe("options", () => {
   const wrong: ReadonlyArray<readonly [string, Partial<KafkaBroker.Options>, ReadonlyArray<string>]> = [
     ["no brokers", { brokers: [] }, ["brokers", "host:port"]],
     ["a broker without a port", { brokers: ["one:9092", "two"] }, ["two", "host:port"]],
+    ["a port that is none", { brokers: ["one:99999"] }, ["one:99999", "host:port"]],
     ["a URL in place of an address", { brokers: ["kafka://orders:very-secret@one:9092"] }, ["host:port"]],
     ["another partitioner", { producer: { partitioner: "random" as "crc32" } }, ["partitioner", "random", "murmur2"]],
     ["another compression", { producer: { compression: "brotli" as "gzip" } }, ["compression", "brotli"]],
