@@ -1,7 +1,7 @@
 import { Broker, Consumer, Inbox, type Message, OutboxStorage, Subscribers, Transaction } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Layer, Schedule, Scope, TestClock } from "effect"
-import { Memory, message, quiet, RoomClosed, settled } from "./fixtures.ts"
+import { Memory, message, quiet, received, RoomClosed, settled } from "./fixtures.ts"
 
 /** What outlives a process. */
 class World extends Context.Tag("test/World")<World, {
@@ -287,26 +287,12 @@ describe("starts are counted", () => {
     }
   })
 
-  /** The broker, whose deliveries are changed as they are taken. */
-  const taking = (change: (held: Broker.Held) => Broker.Held) =>
-    Layer.effect(
-      Broker.Broker,
-      Effect.map(Broker.Broker, (broker) => ({
-        ...broker,
-        consume: (subscription: Broker.Subscription) =>
-          Effect.map(broker.consume(subscription), (source): Broker.Source => ({
-            ...source,
-            takeMany: (limit) => Effect.map(source.takeMany(limit), (many) => many.map(change))
-          }))
-      }))
-    ).pipe(Layer.provide(Broker.layerMemory()))
-
   it.effect("for the first 32 messages of a start, and for those that were handed out before", () =>
     Effect.gen(function*() {
       const { counted, storage } = yield* counting
       const { handled } = yield* World
       const messages = Array.from({ length: 40 }, (_, n) => closed(n, { key: "one" }))
-      const redelivering = taking((one) => one.message.id === "37" ? { ...one, redeliveries: 1 } : one)
+      const redelivering = received((id) => id === "37" ? { redeliveries: 1 } : {})
       const process = yield* run(messages, { h: () => Effect.void }, {}, storage, redelivering)
       for (let i = 0; i < 10; i++) yield* settled
       assert.strictEqual(handled.length, 40)
@@ -323,7 +309,7 @@ describe("starts are counted", () => {
           const { handled } = yield* World
           const messages = Array.from({ length: 80 }, (_, n) => closed(n, { key: "one" }))
           const partitions = [{}, {}]
-          const partitioned = taking((one) => ({ ...one, origin: partitions[Number(one.message.id) < 40 ? 0 : 1] }))
+          const partitioned = received((id) => ({ origin: partitions[Number(id) < 40 ? 0 : 1] }))
           const process = yield* run(messages, { h: () => Effect.void }, { batch }, storage, partitioned)
           for (let i = 0; i < 10; i++) yield* settled
           assert.strictEqual(handled.length, 80)
