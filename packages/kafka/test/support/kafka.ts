@@ -42,9 +42,8 @@ interface TopicOptions {
   readonly config?: Record<string, string> | undefined
 }
 
-/** Nodes learn of what was made or deleted a moment later; a busy one, some moments. */
-const seen = (brokers: string, name: string) =>
-  withAdmin(brokers, (admin) => admin.fetchTopicMetadata({ topics: [name] }))
+/** Nodes learn of what was made or deleted a moment later, and its leaders last; a busy one, some moments. */
+const seen = (brokers: string, name: string) => withAdmin(brokers, (admin) => admin.fetchTopicOffsets(name))
 const soon = Schedule.spaced("50 millis").pipe(Schedule.upTo("20 seconds"))
 
 const create = (brokers: string, name: string, { config = {}, partitions = 3 }: TopicOptions) =>
