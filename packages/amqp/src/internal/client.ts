@@ -8,6 +8,8 @@ import { type Confirming, type ConfirmingEvents, highWaterMark, publishing } fro
  * the callbacks may throw, which would cost the connection.
  */
 export interface Client {
+  /** Host and port. */
+  readonly address: string
   readonly connect: () => Promise<Connection>
 }
 
@@ -46,7 +48,8 @@ export interface QueueState {
   readonly consumerCount: number
 }
 
-export const make = (url: string, options: SocketOptions): Client => ({
+export const make = (address: string, url: string, options: SocketOptions): Client => ({
+  address,
   connect: () => connect(url, options).then(connectionOf)
 })
 
