@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -33,11 +34,10 @@ export const runConsumed = (
     Effect.withFiberRuntime<ReadonlyArray<Handled>>((fiber) => {
       const before = fiber.getFiberRefs()
       const context = around === undefined ? subscriber.contextOf(fiber, message) : undefined
-      const inside = within(fiber, before, handling, context)
-      setFiberRefs(fiber, inside)
+      setFiberRefs(fiber, within(fiber, before, handling, context))
       const end = (exit: Exit.Exit<unknown, unknown>, emissions: ReadonlyArray<Emission>) => {
         into.push({ handler, exit })
-        setFiberRefs(fiber, without(fiber.getFiberRefs(), inside, before))
+        restoreFiberRefs(fiber, before)
         return emissions.length === 0 ? Exit.succeed(into) : Effect.as(restore(dispatch(emissions)), into)
       }
       const effect = context !== undefined
@@ -75,20 +75,15 @@ const within = (
   return FiberRefs.unsafeMake(locals)
 }
 
-/** Sets back what `within` has set, and nothing that was set meanwhile: that the fiber is interrupted is among it. */
-const without = (
-  now: FiberRefs.FiberRefs,
-  inside: FiberRefs.FiberRefs,
-  before: FiberRefs.FiberRefs
-): FiberRefs.FiberRefs => {
-  if (now === inside) return before
-  const locals = new Map(now.locals)
-  for (const ref of [currentOrigin, FiberRef.currentContext]) {
-    const stack = before.locals.get(ref)
-    if (stack === undefined) locals.delete(ref)
-    else locals.set(ref, stack)
-  }
-  return FiberRefs.unsafeMake(locals)
+/** Sets back all that there was before, but that the fiber is interrupted. What the handler has set is gone with it. */
+const restoreFiberRefs = (fiber: AnyFiber, before: FiberRefs.FiberRefs): void => {
+  const interrupted = fiber.getFiberRef(FiberRef.interruptedCause)
+  setFiberRefs(
+    fiber,
+    Cause.isEmpty(interrupted)
+      ? before
+      : FiberRefs.updateAs(before, { fiberId: fiber.id(), fiberRef: FiberRef.interruptedCause, value: interrupted })
+  )
 }
 
 type AnyFiber = Fiber.RuntimeFiber<any, any>
