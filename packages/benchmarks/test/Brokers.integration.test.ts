@@ -7,7 +7,7 @@ import { bench } from "./bench.ts"
 const hint = "`npm run services -- up` finds or starts one."
 
 const rows = {
-  kafka: ["relay", "consume"],
+  kafka: ["relay", "consume", "inbox", "inbox-batch"],
   rabbitmq: ["relay", "strict-1", "strict-100", "strict-10000", "consume"]
 }
 

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type { Message } from "./Message.ts"
 
@@ -17,6 +18,7 @@ export interface Codec {
   /** The media type recorded in each message. */
   readonly contentType: string
   readonly encode: (payload: unknown, envelope: Envelope) => Effect.Effect<Uint8Array, CodecError>
+  /** Quickest where what is there at once is answered as an `Either`, which is an effect. */
   readonly decode: (bytes: Uint8Array, envelope: Envelope) => Effect.Effect<unknown, CodecError>
 }
 
@@ -55,7 +57,7 @@ export const json: Codec = {
       (text) => text === undefined ? Effect.fail(unencodable()) : Effect.succeed(encoder.encode(text))
     ),
   decode: (bytes) =>
-    Effect.try({
+    Either.try({
       try: () => JSON.parse(decoder.decode(bytes)),
       catch: () => new CodecError({ reason: "Undecodable", message: "The payload is not JSON in UTF-8" })
     })

@@ -155,7 +155,7 @@ export const emitInTransaction = <Ev extends Event.Domain>(
       const depth = (currentHandling(fiber)?.depth ?? 0) + 1
       if (depth > maxDepth) return Effect.die(tooDeep(definition.eventName, maxDepth))
       const origin = fiber.getFiberRef(currentOrigin)
-      return Effect.forEach(registryOf(definition, fiber).handlers, ([handler, run]) =>
+      return Effect.forEach(registryOf(definition, fiber).handlers, ([handler, { run }]) =>
         Effect.flatMap(
           runSubscriber(handler, run(event), new Handling(definition.eventName, origin, depth)),
           ({ emissions, exit }) =>
@@ -224,7 +224,7 @@ const domainEmission = (event: object, definition: Definition, fiber: AnyFiber):
       // all handlers of one event have the event as their cause
       const asEvent = new Handling(name, origin, common.depth)
       return Effect.map(
-        Effect.forEach(handlers, ([handler, run]) =>
+        Effect.forEach(handlers, ([handler, { run }]) =>
           Effect.flatMap(
             runSubscriber(handler, run(event), new Handling(name, asEvent, common.depth, asEvent)),
             ({ emissions, exit }) =>

@@ -4,7 +4,9 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import type * as Event from "./Event.ts"
@@ -12,7 +14,8 @@ import { HandlerError } from "./HandlerError.ts"
 import { runConsumed } from "./internal/consumer/running.ts"
 import type { Definition } from "./internal/event.ts"
 import { fixedOrigin, Handling } from "./internal/handling.ts"
-import { contributed } from "./internal/subscribers.ts"
+import { isReady } from "./internal/ready.ts"
+import { contributed, type Subscriber } from "./internal/subscribers.ts"
 import { isTraced, spanned } from "./internal/tracing.ts"
 import type { Message } from "./Message.ts"
 import * as Serialization from "./Serialization.ts"
@@ -100,42 +103,49 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
         handlers: yield* Effect.sync(() => [...contributed(context, event)])
       })
     }
-    const process = (
-      { definition, handlers }: Known,
+    const handle = (
+      { handlers }: Known,
+      event: object,
       message: Message,
       options: Parameters<EventMediator["dispatch"]>[1]
-    ) =>
-      Effect.flatMap(
-        Effect.mapError(
-          Serialization.decode(definition, message),
-          (error) => new EventMediatorError({ reason: "Undecodable", message: error.message })
-        ),
-        (event) => {
-          const origin = fixedOrigin(message.correlationId, message.causationId)
-          const handled: Array<Handled> = []
-          let at = 0
-          return Effect.as(
-            Effect.whileLoop({
-              while: () => {
-                while (at < handlers.length && options?.only?.has(handlers[at]![0]) === false) at++
-                return at < handlers.length
-              },
-              body: () => {
-                const [handler, run] = handlers[at++]!
-                const effect = run(event, message)
-                return runConsumed(
-                  handler,
-                  options?.around === undefined ? effect : options.around({ handler, effect }),
-                  new Handling(message.name, origin, 0, message.id),
-                  handled
-                )
-              },
-              step: () => {}
-            }),
-            handled
-          )
-        }
+    ): Effect.Effect<ReadonlyArray<Handled>> => {
+      const origin = fixedOrigin(message.correlationId, message.causationId)
+      const handled: Array<Handled> = []
+      const run = ([handler, subscriber]: Known["handlers"][number]) =>
+        runConsumed({
+          handler,
+          subscriber,
+          event,
+          message,
+          around: options?.around,
+          handling: new Handling(message.name, origin, 0, message.id),
+          into: handled
+        })
+      const only = options?.only
+      const due = only === undefined ? handlers : handlers.filter(([handler]) => only.has(handler))
+      if (due.length === 1) return run(due[0]!)
+      let at = 0
+      return Effect.as(
+        Effect.whileLoop({ while: () => at < due.length, body: () => run(due[at++]!), step: () => {} }),
+        handled
       )
+    }
+    const process = (
+      found: Known,
+      message: Message,
+      options: Parameters<EventMediator["dispatch"]>[1],
+      fiber: Fiber.RuntimeFiber<unknown, unknown>
+    ): Effect.Effect<ReadonlyArray<Handled>, EventMediatorError> => {
+      const decoded = Serialization.decodeOn(fiber, found.definition, message)
+      return isReady(decoded)
+        ? Either.isRight(decoded)
+          ? handle(found, decoded.right, message, options)
+          : Effect.fail(undecodable(decoded.left))
+        : Effect.matchEffect(decoded, {
+          onSuccess: (event) => handle(found, event, message, options),
+          onFailure: (error) => Effect.fail(undecodable(error))
+        })
+    }
     const dispatch: EventMediator["dispatch"] = (message, options) => {
       const found = known.get(message.name)
       if (found === undefined) {
@@ -149,7 +159,7 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
         )
       }
       return Effect.withFiberRuntime((fiber) => {
-        const effect = process(found, message, options)
+        const effect = process(found, message, options, fiber)
         if (!isTraced(fiber)) return effect
         const link = linkOf(message.traceparent)
         return spanned(effect, `process ${message.topic}`, {
@@ -173,8 +183,11 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
 
 interface Known {
   readonly definition: Definition
-  readonly handlers: ReadonlyArray<[string, (event: object, received: Message) => Effect.Effect<unknown, unknown>]>
+  readonly handlers: ReadonlyArray<[string, Subscriber]>
 }
+
+const undecodable = ({ message }: Serialization.SerializationError) =>
+  new EventMediatorError({ reason: "Undecodable", message })
 
 /** The span that produced the message: linked, not a parent, as OpenTelemetry's messaging conventions have it. */
 const linkOf = (traceparent: string | undefined): Tracer.SpanLink | undefined => {

@@ -15,8 +15,12 @@ import type { Delivery, Held, Source } from "./Broker.ts"
  * @category models
  */
 export interface Item {
-  /** Its `redeliveries` are those that the broker knows of; what is handed out again here is added. */
-  readonly delivery: Delivery
+  /**
+   * What is handed out, read when it is: many may wait here, for long, and what was received is smaller than a delivery.
+   * Its `redeliveries` are those that the broker knows of; what is handed out again here is added. If it throws, whoever
+   * takes it dies, and it is handed out again.
+   */
+  readonly deliver: () => Delivery
   /** What is in order: as a rule the topic and the key, as one text. `undefined`: nothing is. */
   readonly lane: string | undefined
   /**
@@ -206,9 +210,10 @@ export const make = (): Handout => {
             return Effect.flatMap(
               Effect.scope,
               (scope) =>
-                Effect.as(
+                Effect.map(
                   Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => close(exit))),
-                  slots.map((slot) => heldOf(slot, settle))
+                  // not before: what cannot be read is given back
+                  () => slots.map((slot) => heldOf(slot, settle))
                 )
             )
           })
@@ -222,7 +227,9 @@ export const make = (): Handout => {
       grab(Number.POSITIVE_INFINITY).map((slot) => {
         let hasEnded = false
         return {
-          delivery: deliveryOf(slot),
+          get delivery() {
+            return deliveryOf(slot)
+          },
           end: (how) => {
             if (hasEnded) return
             hasEnded = true
@@ -367,11 +374,13 @@ class Ready {
   }
 }
 
-const deliveryOf = ({ failures, item: { delivery } }: Slot): Delivery =>
-  failures === 0 ? delivery : { ...delivery, redeliveries: delivery.redeliveries + failures }
+const deliveryOf = ({ failures, item }: Slot): Delivery => {
+  const delivery = item.deliver()
+  return failures === 0 ? delivery : { ...delivery, redeliveries: delivery.redeliveries + failures }
+}
 
 const heldOf = (slot: Slot, settle: (slot: Slot) => void): Held => {
-  const { delivery } = slot.item
+  const delivery = slot.item.deliver()
   return {
     message: delivery.message,
     unreadable: delivery.unreadable,

@@ -118,6 +118,7 @@ export const fromAttributes = (
     name: type,
     kind,
     version,
+    topic: rest.topic,
     key: attributes.partitionkey,
     source: source ?? "",
     time: millis,
@@ -127,7 +128,8 @@ export const fromAttributes = (
     sequence: sequence === undefined ? undefined : BigInt(sequence),
     contentType: attributes.datacontenttype ?? "application/json",
     contentEncoding: attributes.contentencoding ?? "identity",
-    ...rest
+    headers: rest.headers,
+    payload: rest.payload
   })
 }
 

@@ -5,6 +5,8 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
@@ -16,6 +18,7 @@ import { decodePayload, definitionOf, encodePayload } from "./internal/event.ts"
 import type { Definition } from "./internal/event.ts"
 import { currentOrigin, newId, nowOf } from "./internal/handling.ts"
 import { requireWhole } from "./internal/options.ts"
+import { isReady } from "./internal/ready.ts"
 import type { Message } from "./Message.ts"
 
 /**
@@ -157,38 +160,47 @@ export const encode = <Ev extends Event.Integration>(event: Ev): Effect.Effect<M
 export const decode = <Ev extends Event.Integration>(
   event: Event.ClassOf<Ev>,
   message: Message
-): Effect.Effect<Ev, SerializationError> =>
-  Effect.withFiberRuntime((fiber) => {
-    const options = Context.get(fiber.currentContext as Context.Context<any>, Serialization)
-    const compressor = compressorFor(options, message.contentEncoding)
-    if (compressor === undefined) {
-      return fail(
-        "UnknownEncoding",
-        `${message.name} is compressed as ${message.contentEncoding}: ` +
-          "add that compressor to Serialization's compressors"
-      )
-    }
-    const codec = codecFor(options, message)
-    if (codec === undefined) {
-      return fail("UnknownContentType", `${message.name} is ${message.contentType}: give Serialization a codec for it`)
-    }
-    const definition = event as unknown as Definition
-    const limit = options.maxDecompressedBytes ?? defaultMaxDecompressedBytes
-    return Effect.matchEffect(
-      compressor === Compressor.identity && message.payload.length <= limit
-        ? codec.decode(message.payload, message)
-        : Effect.flatMap(compressor.decompress(message.payload, limit), (bytes) => codec.decode(bytes, message)),
-      {
-        onFailure: (error) => fail(error.reason === "TooLarge" ? "TooLarge" : "Undecodable", error.message),
-        onSuccess: (payload) => {
-          const decoded = decodePayload(definition, payload)
-          return decoded._tag === "Right"
-            ? Effect.succeed(new event(decoded.right, true))
-            : fail("Undecodable", `The payload does not fit ${message.name}: ${where(definition, decoded.left)}`)
-        }
-      }
+): Effect.Effect<Ev, SerializationError> => Effect.withFiberRuntime((fiber) => decodeOn(fiber, event, message))
+
+/**
+ * {@link decode} on the fiber that runs it: an `Either` where nothing has to be waited for.
+ *
+ * @internal
+ */
+export const decodeOn = <Ev extends Event.Integration>(
+  fiber: Fiber.RuntimeFiber<any, any>,
+  event: Event.ClassOf<Ev>,
+  message: Message
+): Effect.Effect<Ev, SerializationError> => {
+  const options = Context.get(fiber.currentContext as Context.Context<any>, Serialization)
+  const compressor = compressorFor(options, message.contentEncoding)
+  if (compressor === undefined) {
+    return fail(
+      "UnknownEncoding",
+      `${message.name} is compressed as ${message.contentEncoding}: ` +
+        "add that compressor to Serialization's compressors"
     )
-  })
+  }
+  const codec = codecFor(options, message)
+  if (codec === undefined) {
+    return fail("UnknownContentType", `${message.name} is ${message.contentType}: give Serialization a codec for it`)
+  }
+  const definition = event as unknown as Definition
+  const limit = options.maxDecompressedBytes ?? defaultMaxDecompressedBytes
+  const onFailure = (error: Compressor.CompressorError | Codec.CodecError) =>
+    fail(error.reason === "TooLarge" ? "TooLarge" : "Undecodable", error.message)
+  const onSuccess = (payload: unknown): Either.Either<Ev, SerializationError> => {
+    const decoded = decodePayload(definition, payload)
+    return decoded._tag === "Right"
+      ? Either.right(new event(decoded.right, true))
+      : fail("Undecodable", `The payload does not fit ${message.name}: ${where(definition, decoded.left)}`)
+  }
+  const read = compressor === Compressor.identity && message.payload.length <= limit
+    ? codec.decode(message.payload, message)
+    : Effect.flatMap(compressor.decompress(message.payload, limit), (bytes) => codec.decode(bytes, message))
+  if (!isReady(read)) return Effect.matchEffect(read, { onFailure, onSuccess })
+  return Either.isRight(read) ? onSuccess(read.right) : onFailure(read.left)
+}
 
 // -------------------------------------------------------------------------------------
 // internal
@@ -198,12 +210,14 @@ const defaultMaxPayloadBytes = 1024 * 1024
 const defaultMaxDecompressedBytes = 16 * 1024 * 1024
 
 const fail = (reason: SerializationError["reason"], message: string) =>
-  Effect.fail(new SerializationError({ reason, message }))
+  Either.left(new SerializationError({ reason, message }))
 
 const compressorFor = (options: Options, encoding: string): Compressor.Compressor | undefined =>
-  (options.compressors ?? Compressor.defaults).find((one) => one.encoding === encoding) ??
-    // small payloads are written as they are
-    [options.compressor, Compressor.identity].find((one) => one?.encoding === encoding)
+  options.compressors === undefined && encoding === Compressor.identity.encoding ?
+    Compressor.identity :
+    (options.compressors ?? Compressor.defaults).find((one) => one.encoding === encoding) ??
+      // small payloads are written as they are
+      [options.compressor, Compressor.identity].find((one) => one?.encoding === encoding)
 
 const codecFor = (options: Options, { contentType, topic }: Message): Codec.Codec | undefined => {
   const own = options.codecs?.[topic] ?? options.codec ?? Codec.json

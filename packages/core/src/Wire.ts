@@ -103,6 +103,10 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
   const modeOf = typeof mode === "string" ? () => mode : mode
 
   const lowerPrefixes = prefixes.map((one) => one.toLowerCase())
+  /** The names of headers as they should be written. */
+  const written = new Map(
+    prefixes.flatMap((one) => attributeNames.map((attribute) => [one + attribute, attribute] as const))
+  )
 
   const isReserved = (name: string): boolean => {
     const lower = name.toLowerCase()
@@ -156,61 +160,71 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
       })
     },
     decode: (incoming) => {
-      const found: Record<string, string> = {}
+      const found: Found = { ...nothing }
       const headers: Record<string, string> = {}
       let isBinary = false
       let { traceparent } = incoming.headers
       for (const name of Object.keys(incoming.headers)) {
         const value = incoming.headers[name]!
+        const attribute = written.get(name)
+        if (attribute !== undefined) {
+          found[attribute] = value
+          isBinary = true
+          continue
+        }
         const lower = name.toLowerCase()
-        const used = lowerPrefixes.findIndex((one) => lower.startsWith(one))
-        if (used >= 0) {
-          const attribute = lower.slice(lowerPrefixes[used]!.length)
-          // what stands there in lower case, as it has to be, is not replaced
-          if (name === prefixes[used]! + attribute || !Object.hasOwn(found, attribute)) put(found, attribute, value)
+        const used = lowerPrefixes.find((one) => lower.startsWith(one))
+        if (used !== undefined) {
+          const attribute = lower.slice(used.length)
+          // what stands there in lower case, as it has to be, is not replaced; what is not known here is left out
+          if (Object.hasOwn(nothing, attribute)) found[attribute as keyof Found] ??= value
           isBinary = true
         } else if (!transport.has(lower)) put(headers, name, value)
         else if (lower === "traceparent") traceparent ??= value
       }
-      const complete = (attributes: Record<string, string>): Record<string, string | undefined> => ({
-        ...attributes,
-        partitionkey: attributes.partitionkey ?? found.partitionkey ?? incoming.key,
-        traceparent: attributes.traceparent ?? traceparent
-      })
       const rest = { topic: incoming.topic, headers, payload: incoming.body }
+      const { contentType } = incoming
       const read = (): Either.Either<Message, Pick<MessageError, "message">> => {
-        const mediaType = incoming.contentType?.split(";", 1)[0]!.trim().toLowerCase()
-        if (mediaType === "application/cloudevents+json") {
+        if (contentType !== undefined && isCloudEvents(contentType)) {
+          const mediaType = contentType.split(";", 1)[0]!.trim().toLowerCase()
+          if (mediaType !== "application/cloudevents+json") {
+            return Either.left({ message: `A CloudEvent in the format ${mediaType} is not known here: send JSON` })
+          }
           return Either.flatMap(
             destructured(incoming.body),
-            ({ attributes, payload }) => fromAttributes(complete(attributes), { ...rest, payload })
+            ({ attributes, payload }) =>
+              fromAttributes({
+                ...attributes,
+                partitionkey: attributes.partitionkey ?? found.partitionkey ?? incoming.key,
+                traceparent: attributes.traceparent ?? traceparent
+              }, { ...rest, payload })
           )
         }
-        if (mediaType !== undefined && isCloudEvents(mediaType)) {
-          return Either.left({ message: `A CloudEvent in the format ${mediaType} is not known here: send JSON` })
-        }
-        if (!isBinary) {
-          const foreign = readers.get(incoming.topic)?.(incoming)
-          if (foreign !== undefined) return foreign
-          return Either.left({
-            message: incoming.isTombstone
-              ? "It has no body: a tombstone"
-              : "Not a CloudEvent: it has none of its headers"
-          })
-        }
-        if (found.specversion !== undefined && !found.specversion.startsWith("1.")) {
-          return Either.left({ message: "A CloudEvent of another version than 1.0" })
-        }
-        const all = complete(found)
-        all.datacontenttype ??= incoming.contentType
-        all.contentencoding ??= incoming.contentEncoding
-        return fromAttributes(all, rest)
+        const foreign = readers.get(incoming.topic)?.(incoming)
+        if (foreign !== undefined) return foreign
+        return Either.left({
+          message: incoming.isTombstone
+            ? "It has no body: a tombstone"
+            : "Not a CloudEvent: it has none of its headers"
+        })
       }
-      // a reader may throw, and so does what nests too deeply
-      const message = Either.flatMap(
-        Either.try({ try: read, catch: () => ({ message: "It cannot be read" }) }),
-        (found) => found
-      )
+      const isPlain = isBinary && (contentType === undefined || !isCloudEvents(contentType))
+      let message: Either.Either<Message, Pick<MessageError, "message">>
+      if (!isPlain) {
+        // a reader may throw, and so does what nests too deeply
+        message = Either.flatMap(
+          Either.try({ try: read, catch: () => ({ message: "It cannot be read" }) }),
+          (found) => found
+        )
+      } else if (found.specversion !== undefined && !found.specversion.startsWith("1.")) {
+        message = Either.left({ message: "A CloudEvent of another version than 1.0" })
+      } else {
+        found.partitionkey ??= incoming.key
+        found.traceparent ??= traceparent
+        found.datacontenttype ??= contentType
+        found.contentencoding ??= incoming.contentEncoding
+        message = fromAttributes(found, rest)
+      }
       if (Either.isRight(message)) return { message: message.right, unreadable: undefined }
       return {
         unreadable: message.left.message,
@@ -243,6 +257,29 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
 
 /** Headers of the protocol's own, in which no attribute of the application's can be. */
 const transport: ReadonlySet<string> = new Set(["content-type", "content-encoding", "traceparent"])
+
+/** The attributes that were found in headers. */
+type Found = { [_ in keyof typeof nothing]: string | undefined }
+
+/** Those that are read. */
+const nothing = {
+  specversion: undefined,
+  id: undefined,
+  source: undefined,
+  type: undefined,
+  time: undefined,
+  datacontenttype: undefined,
+  contentencoding: undefined,
+  eventkind: undefined,
+  schemaversion: undefined,
+  partitionkey: undefined,
+  sequence: undefined,
+  correlationid: undefined,
+  causationid: undefined,
+  traceparent: undefined
+}
+
+const attributeNames = Object.keys(nothing) as ReadonlyArray<keyof Found>
 
 const structuredType = "application/cloudevents+json; charset=UTF-8"
 

@@ -677,6 +677,24 @@ describe("what was taken together", () => {
     }).pipe(Effect.provide(Layer.merge(Ground, quiet))))
 })
 
+describe("a backlog", () => {
+  it.scoped("of handlers that wait for nothing leaves the event loop its turns, and does not end for it", () =>
+    Effect.gen(function*() {
+      yield* publish(...Array.from({ length: 300 }, (_, n) => closed(n)))
+      const seen = yield* Seen
+      const first = Effect.async<number>((resume) => void setImmediate(() => resume(Effect.succeed(seen.length))))
+      const before = yield* Effect.fork(first)
+      yield* Layer.build(
+        Consumer.layer({ subscription: { group: "g" }, events: [RoomClosed] }).pipe(
+          Layer.provide(onClosed({ h: ({ n }) => see(String(n)) }))
+        )
+      )
+      assert.isBelow(yield* Fiber.join(before), 300)
+      for (let n = 0; n < 5; n++) yield* settled
+      assert.deepStrictEqual(seen, Array.from({ length: 300 }, (_, n) => String(n)))
+    }).pipe(Effect.provide(Ground)))
+})
+
 describe("configuration", () => {
   it.effect("a concurrency below 1 is refused", () =>
     Effect.gen(function*() {

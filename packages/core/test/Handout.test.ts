@@ -1,16 +1,16 @@
 import { Broker, Handout } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, FastCheck as fc, Fiber, Scope } from "effect"
+import { Cause, Effect, Exit, FastCheck as fc, Fiber, Scope } from "effect"
 import { message, settled } from "./fixtures.ts"
 
 const itemOf = (id: string, lane?: string, given: Partial<Handout.Item> & { readonly redeliveries?: number } = {}) => ({
-  delivery: {
+  deliver: () => ({
     message: message({ id, key: lane }),
     unreadable: undefined,
     isTombstone: false,
     redeliveries: given.redeliveries ?? 0,
     forward: () => Effect.dieMessage("not forwarded")
-  },
+  }),
   lane,
   origin: given.origin ?? "origin",
   onSettled: given.onSettled ?? (() => {})
@@ -58,6 +58,25 @@ describe("Handout", () => {
         const deliveries = yield* Effect.flip(Effect.scoped(taken))
         assert.deepStrictEqual((deliveries as ReadonlyArray<Broker.Held>).map(({ origin }) => origin), origins)
       }
+    }))
+
+  it.scoped("what cannot be read kills its taker, and is handed out again, with those behind it", () =>
+    Effect.gen(function*() {
+      const handout = Handout.make()
+      const source = yield* handout.join
+      let fails = true
+      const item = itemOf("1", "a")
+      const deliver = () => {
+        if (fails) throw new Error("cannot be read")
+        return item.deliver()
+      }
+      handout.offer({ ...item, deliver })
+      handout.offer(itemOf("2", "a"))
+      const exit = yield* Effect.exit(Effect.scoped(source.takeMany(5)))
+      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      fails = false
+      const again = yield* hold(source, 5)
+      assert.deepStrictEqual([again.ids, again.redeliveries], [["1", "2"], [1, 1]])
     }))
 
   it.scoped("several are settled or given back together, and count a redelivery each", () =>

@@ -137,7 +137,12 @@ export const RelayGround = BucketOwner.layerSingle.pipe(Layer.provideMerge(Memor
 export const relay = (options?: Relay.Options) => Layer.provideMerge(Relay.layer(options), RelayGround)
 
 /** Lets every other fiber run until all of them wait. */
-export const settled = Effect.forEach(Array.from({ length: 50 }), () => Effect.yieldNow(), { discard: true })
+export const settled = Effect.forEach(
+  Array.from({ length: 50 }),
+  // consumers let the event loop have its turn now and then
+  (_, n) => n % 10 === 9 ? Effect.promise(() => new Promise((resolve) => setImmediate(resolve))) : Effect.yieldNow(),
+  { discard: true }
+)
 
 /** A broker that hands out some messages otherwise than they were published. */
 export const received = (change: (id: string) => Partial<Broker.Delivery>) =>

@@ -11,28 +11,21 @@ const recordOf = (offset: number) => ({
 })
 
 const setup = (window: number, partitions: ReadonlyArray<number>) => {
-  let fails = false
   const holding = Holding.make({
     window,
-    deliver: (topic, partition, { offset }) => {
-      if (fails) throw new Error("cannot be read")
-      return {
-        message: undefined,
-        unreadable: `${topic}/${partition}/${offset}`,
-        isTombstone: false,
-        redeliveries: 0,
-        forward: () => Effect.dieMessage("not forwarded")
-      } as unknown as ReturnType<Holding.Options["deliver"]>
-    },
+    deliver: (topic, partition, { offset }) => ({
+      message: undefined,
+      unreadable: `${topic}/${partition}/${offset}`,
+      isTombstone: false,
+      redeliveries: 0,
+      forward: () => Effect.dieMessage("not forwarded")
+    } as unknown as ReturnType<Holding.Options["deliver"]>),
     laneOf: () => undefined,
     onProgress: () => {}
   })
   holding.assign({ topic: partitions })
   return {
     holding,
-    fail: (does: boolean) => {
-      fails = does
-    },
     fetch: (partition: number, from: number, count: number) =>
       holding.receive({
         topic: "topic",
@@ -98,20 +91,6 @@ describe("what a member holds", () => {
     holding.assign({ topic: [0, 1] })
     assert.isDefined(fetch(1, 0, 3))
     assert.strictEqual(take().length, 3)
-  })
-
-  it("one that cannot be delivered is not left out, and what comes later is not either", () => {
-    const { fail, fetch, holding, take } = setup(10, [0])
-    fail(true)
-    assert.throws(() => fetch(0, 0, 3), /cannot be read/)
-    fail(false)
-    const positions = () => [...holding.parts()].map(({ prefix }) => prefix.position())
-    assert.deepStrictEqual(positions(), [0])
-    fetch(0, 0, 3)
-    const taken = take()
-    assert.deepStrictEqual(taken.map(({ delivery }) => delivery.unreadable), ["topic/0/0", "topic/0/1", "topic/0/2"])
-    for (const { end } of taken) end("settled")
-    assert.deepStrictEqual(positions(), [3])
   })
 
   it("a partition that is kept goes on where it was, and one that is lost is nobody's to settle", () => {

@@ -74,7 +74,7 @@ export const join = (
           const delivery = options.deliveryOf(topic, message)
           const { key } = delivery.message
           handout.offer({
-            delivery,
+            deliver: () => delivery,
             lane: key === undefined ? undefined : `${topic}\0${key}`,
             origin: channel,
             onSettled: () => acks.settle(deliveryTag)

@@ -6,7 +6,7 @@ import type { Message } from "@effect-cqrs/core/Message"
 import * as KafkaBroker from "@effect-cqrs/kafka/KafkaBroker"
 import * as Effect from "effect/Effect"
 import { type Admin, type Consumer, Kafka, logLevel, type Producer } from "kafkajs"
-import type { Kind } from "./Kind.ts"
+import type { ByHand, Kind } from "./Kind.ts"
 import { packetOf } from "./Packets.ts"
 
 const variable = "EFFECT_CQRS_KAFKA_BROKERS"
@@ -48,18 +48,19 @@ const publishAll = async (producer: Producer, topic: string, messages: ReadonlyA
   return performance.now() - started
 }
 
-const consumeAll = (consumer: Consumer, topic: string, count: number, handle: (body: Uint8Array) => Promise<void>) =>
+const consumeAll = (consumer: Consumer, { concurrency, count, handle, topic }: ByHand) =>
   new Promise<number>((resolve, reject) => {
     let handled = 0
     let started = 0
     consumer.on("consumer.crash", ({ payload }) => reject(payload.error))
     void consumer.run({
       autoCommit: false,
+      partitionsConsumedConcurrently: concurrency,
       eachBatch: async ({ batch, heartbeat, isRunning }) => {
         if (started === 0) started = performance.now()
-        for (const { value } of batch.messages) {
+        for (const { headers, value } of batch.messages) {
           if (!isRunning()) return
-          await handle(value!)
+          await handle({ body: value!, id: () => String(headers!.ce_id) })
           handled += 1
           if (handled === count) resolve(performance.now() - started)
         }
@@ -99,15 +100,15 @@ export const kafka: Kind = {
       (producer) => Effect.tryPromise(() => publishAll(producer, topic, messages)),
       (producer) => Effect.promise(() => producer.disconnect())
     ),
-  consume: (topic, groupId, count, handle) =>
+  consume: (byHand) =>
     Effect.acquireUseRelease(
       Effect.tryPromise(async () => {
-        const consumer = client().consumer({ groupId, allowAutoTopicCreation: false })
+        const consumer = client().consumer({ groupId: byHand.group, allowAutoTopicCreation: false })
         await consumer.connect()
-        await consumer.subscribe({ topics: [topic], fromBeginning: true })
+        await consumer.subscribe({ topics: [byHand.topic], fromBeginning: true })
         return consumer
       }),
-      (consumer) => Effect.tryPromise(() => consumeAll(consumer, topic, count, handle)),
+      (consumer) => Effect.tryPromise(() => consumeAll(consumer, byHand)),
       (consumer) => Effect.promise(() => consumer.disconnect())
     )
 }

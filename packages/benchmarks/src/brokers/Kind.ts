@@ -13,8 +13,18 @@ export interface Options {
   readonly pipelined?: boolean | undefined
 }
 
-/** What a consumer by hand does with the body of a message. */
-type Handle = (body: Uint8Array) => Promise<void>
+/** What a consumer by hand does with a message. Its id is read when it is asked for. */
+type Handle = (message: { readonly body: Uint8Array; readonly id: () => string }) => Promise<void>
+
+/** What is consumed by hand. */
+export interface ByHand {
+  readonly topic: string
+  readonly group: string
+  readonly count: number
+  /** How many messages are handled at a time, those of a key one after the other. */
+  readonly concurrency: number
+  readonly handle: Handle
+}
 
 export interface Kind {
   /** As it stands in the names of rows. */
@@ -36,7 +46,7 @@ export interface Kind {
    * The raw client's consume loop: so many messages, each handled before it is acknowledged. Answers the milliseconds from
    * the first to the last.
    */
-  readonly consume: (topic: string, group: string, count: number, handle: Handle) => Effect.Effect<number, unknown>
+  readonly consume: (byHand: ByHand) => Effect.Effect<number, unknown>
 }
 
 /** Without the prefix of a run. */

@@ -79,23 +79,36 @@ export const rabbitmq: Kind = {
     AmqpBroker.layer({ url: Redacted.make(url()), order: options?.pipelined === true ? "pipelined" : "strict" }),
   publish: (topic, messages) =>
     withConnection(async (connection) => publishAll(await connection.createConfirmChannel(), topic, messages)),
-  consume: (topic, group, count, handle) =>
+  consume: ({ concurrency, count, group, handle, topic }) =>
     withChannel(async (channel) => {
       await channel.prefetch(prefetch)
-      return new Promise<number>((resolve) => {
+      return new Promise<number>((resolve, reject) => {
         let handled = 0
         let started = 0
-        // one after the other, as the consumer with which it is compared
-        let before = Promise.resolve()
+        // those of a key one after the other, as the consumer with which it is compared
+        const before = Array.from({ length: concurrency }, () => Promise.resolve())
         void channel.consume(queueOf(topic, group), (message) => {
           if (message === null) return
           if (started === 0) started = performance.now()
-          before = before.then(() => handle(message.content)).then(() => {
-            channel.ack(message)
-            handled += 1
-            if (handled === count) resolve(performance.now() - started)
-          })
+          const { content, properties: { headers } } = message
+          const lane = concurrency === 1 ? 0 : laneOf(headers!.cloudEvents_partitionkey as string) % concurrency
+          before[lane] = before[lane]!.then(() => handle({ body: content, id: () => headers!.cloudEvents_id as string }))
+            .then(() => {
+              channel.ack(message)
+              handled += 1
+              if (handled === count) resolve(performance.now() - started)
+            }, reject)
         })
       })
     })
+}
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+const laneOf = (key: string): number => {
+  let hash = 0
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash, 31) + key.charCodeAt(i) | 0
+  return hash >>> 0
 }

@@ -3,6 +3,7 @@
  */
 import { Broker } from "@effect-cqrs/core/Broker"
 import type { BucketOwner } from "@effect-cqrs/core/BucketOwner"
+import type { InboxStorage } from "@effect-cqrs/core/Inbox"
 import type { OutboxStorage } from "@effect-cqrs/core/OutboxStorage"
 import * as Relay from "@effect-cqrs/core/Relay"
 import type { Transactor } from "@effect-cqrs/core/Transactor"
@@ -16,7 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Database from "../Database.ts"
 import type * as Ledger from "./Ledger.ts"
 
-export type Services = SqlClient | OutboxStorage | Transactor | BucketOwner
+export type Services = SqlClient | OutboxStorage | InboxStorage | Transactor | BucketOwner
 
 export interface Program {
   readonly database: Database.Database

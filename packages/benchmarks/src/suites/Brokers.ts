@@ -2,6 +2,7 @@
  * `npm run bench -- brokers`: relays to real brokers, and consumers of them, with the raw clients beside.
  */
 import { consume } from "../brokers/Consume.ts"
+import { inbox } from "../brokers/Inbox.ts"
 import { kafka } from "../brokers/Kafka.ts"
 import { rabbitmq } from "../brokers/Rabbit.ts"
 import { relayTo } from "../brokers/RelayTo.ts"
@@ -38,6 +39,7 @@ export const suite: Suite = {
       }
     ]),
     consume(mariadb, kafka),
-    consume(mariadb, rabbitmq)
+    consume(mariadb, rabbitmq),
+    inbox(mariadb, kafka)
   ]
 }

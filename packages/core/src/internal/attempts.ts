@@ -14,7 +14,7 @@ import { outage } from "./scheduleDelay.ts"
 import type { TransactionError } from "./transactionError.ts"
 
 /** Wraps each handler of a message. */
-type Around = (options: {
+export type Around = (options: {
   readonly handler: string
   readonly effect: Effect.Effect<unknown, unknown>
 }) => Effect.Effect<unknown, unknown>

@@ -35,10 +35,18 @@ export const currentOrigin: FiberRef.FiberRef<Origin | undefined> = GlobalValue.
   () => FiberRef.unsafeMake<Origin | undefined>(undefined)
 )
 
-export const fixedOrigin = (correlationId: string, causationId: string | undefined): Origin => ({
-  correlationId: () => correlationId,
-  causationId: () => causationId
-})
+export const fixedOrigin = (correlationId: string, causationId: string | undefined): Origin =>
+  new FixedOrigin(correlationId, causationId)
+
+class FixedOrigin implements Origin {
+  constructor(private readonly correlation: string, private readonly causation: string | undefined) {}
+  correlationId(): string {
+    return this.correlation
+  }
+  causationId(): string | undefined {
+    return this.causation
+  }
+}
 
 export const nowOf = (fiber: AnyFiber): number =>
   Context.get(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeMillis()

@@ -49,7 +49,7 @@ export const makeMemory = (
 
     const enqueue = (group: Group, message: Message): void =>
       group.handout.offer({
-        delivery: {
+        deliver: () => ({
           message,
           unreadable: undefined,
           isTombstone: false,
@@ -59,7 +59,7 @@ export const makeMemory = (
               publish([{ ...message, topic, headers: mergedHeaders(message.headers, headers) }]),
               ([outcome]) => outcome!
             )
-        },
+        }),
         lane: laneOf(message),
         origin: message.topic,
         onSettled: () => {}

@@ -13,10 +13,22 @@ import { attempting, type Emission, handle, type Handling } from "./handling.ts"
 import { locally } from "./locally.ts"
 import { merging, ownServices } from "./services.ts"
 
-/** `received`: what is provided to the handler, and to what wraps it. */
-type Run = (event: object, received?: Message) => Effect.Effect<unknown, unknown>
+type Handle = (event: object) => Effect.Effect<unknown, unknown>
 
-type Handlers = Map<string, Run>
+/** A handler of an event. */
+export interface Subscriber {
+  /** With its services and its middleware. `received`: what is provided to it, and to what wraps it. */
+  readonly run: (event: object, received?: Message) => Effect.Effect<unknown, unknown>
+  /** As it was written: `run` is this in the context that `contextOf` answers. */
+  readonly handle: Handle
+  /** `undefined` if there is middleware around it. */
+  readonly contextOf: (
+    fiber: Fiber.RuntimeFiber<unknown, unknown>,
+    received: Message
+  ) => Context.Context<never> | undefined
+}
+
+type Handlers = Map<string, Subscriber>
 
 /**
  * The service behind the type `Subscribers<Event>`. For a domain event there is one object per build, which each layer
@@ -40,9 +52,9 @@ export const contributed = (context: Context.Context<never>, event: Definition):
   const handlers: Handlers = new Map()
   for (const contribution of context.unsafeMap.values()) {
     if (!(contribution instanceof Contribution) || contribution.event !== event) continue
-    for (const [handler, run] of contribution.handlers) {
+    for (const [handler, subscriber] of contribution.handlers) {
       if (handlers.has(handler)) throw nameTaken(event, handler)
-      handlers.set(handler, run)
+      handlers.set(handler, subscriber)
     }
   }
   // without any it may be that they are those of a class that only looks the same
@@ -99,19 +111,21 @@ export const subscribe = (
     const registry = Context.unsafeGet(context, tag)
     const built = (Effect.isEffect(build) ? yield* build as Effect.Effect<unknown> : build) as Record<
       string,
-      (event: object) => Effect.Effect<unknown, unknown>
+      Handle
     >
     const handlers = new Map(
-      Object.entries(built).map(([handler, run]) => [handler, wrapped(definition, handler, run, middleware, context)])
+      Object.entries(built).map((
+        [handler, handle]
+      ) => [handler, wrapped(definition, handler, handle, middleware, context)])
     )
     if (definition.kind !== "domain") {
       return Context.unsafeMake<any>(
         new Map<string, unknown>([[tag.key, registry], [contributionKey, new Contribution(definition, handlers)]])
       )
     }
-    for (const [handler, run] of handlers) {
+    for (const [handler, subscriber] of handlers) {
       if (registry.handlers.has(handler)) return yield* Effect.die(nameTaken(definition, handler))
-      registry.handlers.set(handler, run)
+      registry.handlers.set(handler, subscriber)
       yield* Effect.addFinalizer(() => Effect.sync(() => registry.handlers.delete(handler)))
     }
     return Context.make(tag, registry)
@@ -122,35 +136,45 @@ export const subscribe = (
 const wrapped = (
   event: Definition,
   handler: string,
-  run: (event: object) => Effect.Effect<unknown, unknown>,
+  handle: Handle,
   middleware: ReadonlyArray<AnyMiddleware>,
   context: Context.Context<any>
-) => {
+): Subscriber => {
   const wraps = middleware.map((one) => wrapOf(one, context))
   const merge = merging(ownServices(context, middleware.flatMap((one) => one.provides)))
   const give = (effect: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> =>
     Effect.withFiberRuntime((fiber) => inContext(effect, fiber, merge(fiber.currentContext)))
-  return (value: object, received?: Message): Effect.Effect<unknown, unknown> =>
+  const globalsFor = (fiber: Fiber.RuntimeFiber<unknown, unknown>) => {
+    const own = globalOf(context)
+    return own.length > 0 ? own : globalOf(fiber.currentContext)
+  }
+  const run = (value: object, received?: Message): Effect.Effect<unknown, unknown> =>
     Effect.withFiberRuntime((fiber) => {
-      const own = globalOf(context)
-      const globals = own.length > 0 ? own : globalOf(fiber.currentContext)
+      const globals = globalsFor(fiber)
       if (wraps.length === 0 && globals.length === 0) {
         const merged = merge(fiber.currentContext)
-        // laid over what is merged once, and not beneath it: a message's own context would be merged for each message
-        return inContext(
-          run(value),
-          fiber,
-          received === undefined ? merged : Context.add(merged, Received, received)
-        )
+        return inContext(handle(value), fiber, received === undefined ? merged : receiving(merged, received))
       }
-      const plain = give(run(value))
+      const plain = give(handle(value))
       const call: Call = { kind: "event", name: event.eventName, handler, value }
       let effect = attempting(plain)
       for (let i = wraps.length - 1; i >= 0; i--) effect = wraps[i]!(effect, call)
       for (let i = globals.length - 1; i >= 0; i--) effect = globals[i]!(effect, call)
       return received === undefined ? effect : Effect.provideService(effect, Received, received)
     })
+  return {
+    run,
+    handle,
+    contextOf: (fiber, received) =>
+      wraps.length === 0 && globalsFor(fiber).length === 0
+        ? receiving(merge(fiber.currentContext), received)
+        : undefined
+  }
 }
+
+/** Laid over what is merged once, and not beneath it: a message's own context would be merged for each message. */
+const receiving = (merged: Context.Context<never>, received: Message): Context.Context<never> =>
+  Context.add(merged, Received, received)
 
 const inContext = (
   effect: Effect.Effect<unknown, unknown>,

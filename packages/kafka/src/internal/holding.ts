@@ -1,6 +1,5 @@
 import type { Delivery } from "@effect-cqrs/core/Broker"
 import * as Handout from "@effect-cqrs/core/Handout"
-import * as Either from "effect/Either"
 import type { Record } from "./client.ts"
 import * as Prefix from "./prefix.ts"
 
@@ -51,6 +50,8 @@ export interface Holding {
   readonly receive: (batch: Batch) => Part | undefined
   /** With fewer than it should have in hand of a partition, more is fetched. */
   readonly hasRoom: (part: Part) => boolean
+  /** Whether more is to be fetched of any of its partitions. */
+  readonly isWanting: () => boolean
   readonly isCurrent: (part: Part) => boolean
 }
 
@@ -96,7 +97,6 @@ export const make = (options: Options): Holding => {
   }
 
   const offer = (part: Part, record: Record): void => {
-    const delivery = options.deliver(part.topic, part.partition, record)
     const lane = options.laneOf(part, record)
     part.at += 1
     buffered -= 1
@@ -104,7 +104,7 @@ export const make = (options: Options): Holding => {
     part.out += 1
     const entry = part.prefix.add(Number(record.offset), record.timestamp)
     handout.offer({
-      delivery,
+      deliver: () => options.deliver(part.topic, part.partition, record),
       lane,
       origin: part,
       onSettled: () => {
@@ -125,22 +125,21 @@ export const make = (options: Options): Holding => {
     part.prefix.skipTo(part.next)
   }
 
+  const hasRoom = (part: Part): boolean => part.buffer.length - part.at <= lowMark / Math.max(assigned.size, 1)
+
   /** Offers one of each partition in turn, as long as there is room. */
   const pump = (): void => {
     // what is offered may be settled at once
     if (isPumping) return
     isPumping = true
-    const pumped = Either.try(() => {
-      let idle = 0
-      while (buffered > 0 && idle < ring.length && handout.size() < options.window) {
-        const part = ring[turn++ % ring.length]!
-        const isNext = part.at < part.buffer.length && (part.out < share || beyond < mostBeyond)
-        if (isNext) offer(part, part.buffer[part.at]!)
-        idle = isNext ? 0 : idle + 1
-      }
-    })
+    let idle = 0
+    while (buffered > 0 && idle < ring.length && handout.size() < options.window) {
+      const part = ring[turn++ % ring.length]!
+      const isNext = part.at < part.buffer.length && (part.out < share || beyond < mostBeyond)
+      if (isNext) offer(part, part.buffer[part.at]!)
+      idle = isNext ? 0 : idle + 1
+    }
     isPumping = false
-    Either.getOrThrowWith(pumped, (error) => error)
   }
 
   const begin = (name: string, { from, partition, topic }: Batch): Part => {
@@ -178,7 +177,8 @@ export const make = (options: Options): Holding => {
     handout,
     parts: () => parts.values(),
     isCurrent: (part) => parts.get(nameOf(part.topic, part.partition)) === part,
-    hasRoom: (part) => part.buffer.length - part.at <= lowMark / Math.max(assigned.size, 1),
+    hasRoom,
+    isWanting: () => ring.length < assigned.size || ring.some(hasRoom),
     assign: (assignment) => {
       assigned = new Set(
         Object.entries(assignment).flatMap(([topic, partitions]) => partitions.map((one) => nameOf(topic, one)))

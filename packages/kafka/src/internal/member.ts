@@ -128,8 +128,7 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
       setPaused(part, false)
     }
 
-    /** Until most of what was fetched has been offered, or it takes long: then somebody holds on to messages. */
-    const untilRoom = (part: Holding.Part) =>
+    const roomOf = (part: Holding.Part) =>
       Effect.timeoutOption(
         Effect.async<void>((resume) => {
           waiting.set(part, () => resume(Effect.void))
@@ -137,6 +136,17 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
         }),
         patience
       )
+
+    /**
+     * Until most of what was fetched has been offered. If that takes long somebody holds on to messages: then others of its
+     * node go on, if there are any that want more. kafkajs sends no heartbeat meanwhile.
+     */
+    const untilRoom = (part: Holding.Part, payload: EachBatchPayload): Promise<void> =>
+      run(roomOf(part)).then(() => {
+        if (holding.hasRoom(part) || !holding.isCurrent(part) || !payload.isRunning()) return
+        if (holding.isWanting()) return setPaused(part, true)
+        return payload.heartbeat().then(() => untilRoom(part, payload))
+      })
 
     const eachBatch = (payload: EachBatchPayload): Promise<void> => {
       commitOffsets = payload.commitOffsetsIfNecessary
@@ -154,11 +164,7 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
       if (part === undefined) return run(Effect.sleep(patience))
       payload.resolveOffset(last)
       if (holding.hasRoom(part)) return Promise.resolve()
-      return run(untilRoom(part)).then(() => {
-        waiting.delete(part)
-        // others of its node go on
-        if (!holding.hasRoom(part) && holding.isCurrent(part)) setPaused(part, true)
-      })
+      return untilRoom(part, payload)
     }
 
     /** kafkajs goes past what shows nothing, and tells nobody: control records, and what was given up. */
@@ -309,7 +315,7 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
 // internal
 // -------------------------------------------------------------------------------------
 
-/** Milliseconds that a fetch waits for room, before its partition is left out and the others go on. */
+/** Milliseconds that a fetch waits for room, before its partition is left out and others go on. */
 const patience = 100
 
 const leavingTimeout = 5000

@@ -245,7 +245,7 @@ const client = (server: Server, link: ReturnType<typeof linkTo>, faults: Readonl
                 if (isDropped(delivery)) return void member.out.delete(item)
                 isOurs.add(item.stored.place)
                 handout.offer({
-                  delivery,
+                  deliver: () => delivery,
                   lane: item.stored.key === undefined || faults.has("gives messages of a key to several")
                     ? undefined
                     : `${item.stored.topic} ${item.stored.key}`,

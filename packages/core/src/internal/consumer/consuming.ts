@@ -23,6 +23,7 @@ export const consuming = (options: {
   return (stopping: Effect.Effect<void>): Effect.Effect<void> =>
     Effect.suspend(() => {
       let stopped = false
+      let sinceTurn = 0
       const waiting = new Set<Fiber.RuntimeFiber<void>>()
 
       const one = (held: Held) => Effect.zipRight(handle(held), held.settle)
@@ -32,6 +33,7 @@ export const consuming = (options: {
         waiting.add(fiber)
         return Effect.flatMap(source.takeMany(limit), (taken) => {
           waiting.delete(fiber)
+          sinceTurn += taken.length
           let at = 0
           const singly = Effect.flatMap(
             Effect.whileLoop({
@@ -50,7 +52,12 @@ export const consuming = (options: {
       const loop = Effect.suspend(() => {
         let failures = 0
         const next = Effect.matchCauseEffect(Effect.scoped(batch), {
-          onSuccess: () => Effect.sync(() => failures = 0),
+          onSuccess: () => {
+            failures = 0
+            if (sinceTurn < mostPerTurn) return Effect.void
+            sinceTurn = 0
+            return turn
+          },
           onFailure: (cause) => {
             if (stopped || Cause.isInterruptedOnly(cause)) return Effect.void
             failures += 1
@@ -87,6 +94,19 @@ export const consuming = (options: {
       )
     })
 }
+
+/** How many messages are handled before what else waits in the process has its turn. */
+const mostPerTurn = 32
+
+/**
+ * A turn of the event loop. Fibers yield to each other alone, for minutes if handlers wait for nothing: no acknowledgement
+ * would leave the process, nothing would come in, and no heartbeat would be sent.
+ */
+const turn = Effect.async<void>((resume) => {
+  // eslint-disable-next-line no-restricted-syntax -- Effect.sleep(0) is a timer, and waits a millisecond
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
 
 /** Not an error: why what was taken is given back. */
 const stop = "the consumer stops"
