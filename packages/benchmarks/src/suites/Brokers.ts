@@ -1,8 +1,6 @@
 /**
- * `npm run bench -- brokers`: relays to real brokers, and consumers of them, with the raw clients beside.
+ * `npm run bench -- brokers`: relays to real brokers, with the raw clients beside.
  */
-import { consume } from "../brokers/Consume.ts"
-import { inbox } from "../brokers/Inbox.ts"
 import { kafka } from "../brokers/Kafka.ts"
 import { rabbitmq } from "../brokers/Rabbit.ts"
 import { relayTo } from "../brokers/RelayTo.ts"
@@ -13,7 +11,7 @@ const mariadb = servers.find(({ id }) => id === "mariadb")!
 
 export const suite: Suite = {
   name: "brokers",
-  title: "Brokers",
+  title: "Relays to brokers",
   packages: ["effect", "@effect/sql", "@effect/sql-mysql2", "mysql2", "kafkajs", "amqplib"],
   measurements: [
     relayTo(mariadb, kafka, [
@@ -37,9 +35,6 @@ export const suite: Suite = {
         messages: 200_000,
         target: { atLeast: 0.7 }
       }
-    ]),
-    consume(mariadb, kafka),
-    consume(mariadb, rabbitmq),
-    inbox(mariadb, kafka)
+    ])
   ]
 }
