@@ -22,7 +22,17 @@ describe("npm run bench -- brokers consumer", () => {
       Endpoint.suite(broker, { describe, it, variable, hint }, () => {
         it.live("measures, and prints one JSON object", () =>
           Effect.gen(function*() {
-            const ended = yield* bench(["brokers", "consumer", "--scale", "0.005", "--rounds", "1", "--only", broker, "--json"])
+            const ended = yield* bench([
+              "brokers",
+              "consumer",
+              "--scale",
+              "0.005",
+              "--rounds",
+              "1",
+              "--only",
+              broker,
+              "--json"
+            ])
             assert.strictEqual(ended.code, 0, ended.stderr)
             const found: ReadonlyArray<Record<string, any>> = JSON.parse(ended.stdout).suites.flatMap(
               ({ rows }: { readonly rows: ReadonlyArray<unknown> }) => rows

@@ -69,12 +69,15 @@ export const inbox = (server: Server, kind: Kind): Measurement => ({
       )
 
     const consumer = (options: { readonly batch?: { readonly size: number } }) =>
-      checked("cqrs_inbox", (topic) =>
-        Arrived.consumer(topic, program, { concurrency, inbox: true, ...options }, (event, done) =>
-          Effect.map(
-            sql`insert into bench_effect (name, version, text) values (${event.key}, ${event.version}, ${event.text})`,
-            done
-          )))
+      checked(
+        "cqrs_inbox",
+        (topic) =>
+          Arrived.consumer(topic, program, { concurrency, inbox: true, ...options }, (event, done) =>
+            Effect.map(
+              sql`insert into bench_effect (name, version, text) values (${event.key}, ${event.version}, ${event.text})`,
+              done
+            ))
+      )
 
     return {
       inbox: consumer({}),

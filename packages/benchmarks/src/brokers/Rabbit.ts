@@ -92,7 +92,9 @@ export const rabbitmq: Kind = {
           if (started === 0) started = performance.now()
           const { content, properties: { headers } } = message
           const lane = concurrency === 1 ? 0 : laneOf(headers!.cloudEvents_partitionkey as string) % concurrency
-          before[lane] = before[lane]!.then(() => handle({ body: content, id: () => headers!.cloudEvents_id as string }))
+          before[lane] = before[lane]!.then(() =>
+            handle({ body: content, id: () => headers!.cloudEvents_id as string })
+          )
             .then(() => {
               channel.ack(message)
               handled += 1
