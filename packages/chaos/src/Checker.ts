@@ -42,7 +42,10 @@ export interface Violation {
 
 export interface Recovery {
   readonly kind: string
-  /** From the end of the fault until all that had been committed by then was delivered and applied. */
+  /**
+   * Until all was delivered and applied that had been committed by the end of the fault: from that end on, or from the
+   * beginning of one that has nothing to take back, as a death.
+   */
   readonly millis: number
 }
 
@@ -283,9 +286,10 @@ const recoveriesOf = (
     .map(({ at, id }) => ({ at, done: Math.max(firsts.get(id)?.at ?? at, ends.get(id) ?? at) }))
     .sort((a, b) => a.at - b.at)
   const latest = running(done.map((one) => one.done))
-  return faults.filter(({ refused }) => refused === undefined).map(({ kind, to }) => {
+  return faults.filter(({ refused }) => refused === undefined).map(({ from, kind, to }) => {
     const before = countUpTo(done, to)
-    return { kind, millis: before === 0 ? 0 : Math.max(0, latest[before - 1]! - to) }
+    const since = isKind(kind) && factsOf(kind).lasts[1] > 0 ? to : from
+    return { kind, millis: before === 0 ? 0 : Math.max(0, latest[before - 1]! - since) }
   })
 }
 

@@ -6,9 +6,10 @@ import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import path from "node:path"
 import { createInterface } from "node:readline"
+import type { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import { eventually, type TooLate } from "./Eventually.ts"
-import { Assignment, type Command, Command as CommandSchema, Report, type Role, variable } from "./Protocol.ts"
+import { Assignment, channel, type Command, Command as CommandSchema, Report, type Role, variable } from "./Protocol.ts"
 import * as Local from "./servers/Local.ts"
 import type { BrokerServer, DatabaseServer } from "./servers/Server.ts"
 import { type Broker, type Database, fleet, timing } from "./Setting.ts"
@@ -158,11 +159,11 @@ const slotOf = (
             broker: { kind: broker.kind, host: toBroker.host, port: toBroker.port }
           })
         },
-        stdio: ["pipe", "pipe", log]
+        stdio: ["pipe", log, log, "pipe"]
       })
       running.add(own)
       own.stdin!.on("error", () => {})
-      createInterface({ input: own.stdout! }).on("line", (line) => {
+      createInterface({ input: own.stdio[channel] as Readable }).on("line", (line) => {
         const report = decodeReport(line)
         if (report._tag === "Ready") isReady = true
         if (report._tag === "Holding") buckets = report.buckets

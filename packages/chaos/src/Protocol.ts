@@ -28,6 +28,9 @@ export type Assignment = typeof Assignment.Type
 /** The environment variable that holds it. */
 export const variable = "EFFECT_CQRS_CHAOS_ASSIGNMENT"
 
+/** The file descriptor on which a process says what it says: standard output is anybody's. */
+export const channel = 3
+
 /** What a process is told, a line each. */
 export const Command = Schema.parseJson(Schema.Union(
   /** End with what is under way. */

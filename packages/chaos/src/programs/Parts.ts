@@ -7,7 +7,7 @@ import { PgClient } from "@effect/sql-pg"
 import { Effect, Redacted, Schedule, Schema } from "effect"
 import { writeSync } from "node:fs"
 import { createInterface } from "node:readline"
-import { type BrokerAt, Command, type DatabaseAt, Report } from "../Protocol.ts"
+import { type BrokerAt, channel, Command, type DatabaseAt, Report } from "../Protocol.ts"
 import { timing } from "../Setting.ts"
 
 /** How many connections each process has at most. */
@@ -57,7 +57,7 @@ const decode = Schema.decodeSync(Command)
 
 /** Says something to the harness. Written before it returns, whatever comes next. */
 export const say = (report: Report): void => {
-  writeSync(1, `${encode(report)}\n`)
+  writeSync(channel, `${encode(report)}\n`)
 }
 
 /** Hands over what the harness says. Without a harness this process ends. */

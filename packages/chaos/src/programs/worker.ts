@@ -45,7 +45,8 @@ const program = Effect.gen(function*() {
   )
 })
 
-NodeRuntime.runMain(
-  Effect.provide(program, Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))),
-  { disablePrettyLogger: true }
+program.pipe(
+  Effect.tapErrorCause((cause) => Effect.logError("The process ends", cause)),
+  Effect.provide(Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))),
+  NodeRuntime.runMain({ disableErrorReporting: true, disablePrettyLogger: true })
 )
