@@ -30,8 +30,9 @@ const properties = [
   // what the harness takes away stays away
   "auto.create.topics.enable=false",
   "group.min.session.timeout.ms=1000",
-  // the group is there at once after a restart
-  "num.partitions=1"
+  // who may do what can be changed, and until then everybody may do everything
+  "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+  "allow.everyone.if.no.acl.found=true"
 ]
 
 const services = (
@@ -62,12 +63,26 @@ const services = (
 const partitions: Readonly<Record<string, number>> = { [topics.main]: 4, [topics.side]: 2, [deadLetters]: 1 }
 
 /** When the broker took it, and not when the relay sent it. */
-const entries = (insync: number) =>
-  Object.entries({
-    "message.timestamp.type": "LogAppendTime",
-    "max.message.bytes": String(largest),
-    "min.insync.replicas": String(insync)
-  }).map(([name, value]) => ({ name, value }))
+const entries = [
+  { name: "message.timestamp.type", value: "LogAppendTime" },
+  { name: "max.message.bytes", value: String(largest) }
+]
+
+const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } = kafkajs
+
+/** Nobody may write to the topic, and everything else goes on. */
+const readOnly = (topic: string) =>
+  [
+    { operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW },
+    { operation: AclOperationTypes.WRITE, permissionType: AclPermissionTypes.DENY }
+  ].map((one) => ({
+    ...one,
+    host: "*",
+    principal: "User:*",
+    resourceName: topic,
+    resourceType: AclResourceTypes.TOPIC,
+    resourcePatternType: ResourcePatternTypes.LITERAL
+  }))
 
 const patiently = Effect.retry(Schedule.intersect(Schedule.spaced("300 millis"), Schedule.recurs(100)))
 
@@ -118,15 +133,21 @@ export const kafka: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effect.g
         topics: names.map((topic) => ({
           topic,
           numPartitions: partitions[topic]!,
-          configEntries: entries(1)
+          configEntries: entries
         }))
       })
     )
-  const insync = (topic: string, count: number) =>
+  const close = (topic: string) => withAdmin((admin) => admin.createAcls({ acl: readOnly(topic) }))
+  const open = (topic: string) =>
     withAdmin((admin) =>
-      admin.alterConfigs({
-        validateOnly: false,
-        resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries: entries(count) }]
+      admin.deleteAcls({
+        filters: [{
+          resourceName: topic,
+          resourceType: AclResourceTypes.TOPIC,
+          resourcePatternType: ResourcePatternTypes.LITERAL,
+          operation: AclOperationTypes.ANY,
+          permissionType: AclPermissionTypes.ANY
+        }]
       })
     )
   const offsets = (topic: string) => withAdmin((admin) => admin.fetchTopicOffsets(topic))
@@ -226,7 +247,7 @@ export const kafka: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effect.g
     lag: Effect.suspend(() => lagOf(there())),
     remove: Effect.gen(function*() {
       // first it takes nothing more, and what it has is read: what Kafka deletes is gone
-      yield* patiently(insync(topics.side, 2))
+      yield* patiently(close(topics.side))
       yield* Effect.sleep("1 second")
       yield* eventually(
         "the consumers have all of the side topic",
@@ -238,13 +259,18 @@ export const kafka: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effect.g
       isRemoved = true
       makings[topics.side]!++
       for (const one of found) earlier.push(one)
-    }).pipe(Effect.onError(() => Effect.ignore(patiently(insync(topics.side, 1))))),
+    }).pipe(Effect.tapErrorCause(() => Effect.ignore(patiently(open(topics.side))))),
     restore: Effect.suspend(() =>
       isRemoved
-        ? Effect.tap(patiently(create([topics.side])), () =>
-          Effect.sync(() => {
-            isRemoved = false
-          }))
+        ? Effect.zipRight(
+          patiently(create([topics.side])),
+          Effect.zipRight(
+            patiently(open(topics.side)),
+            Effect.sync(() => {
+              isRemoved = false
+            })
+          )
+        )
         : Effect.void
     )
   }
