@@ -1,7 +1,7 @@
 /** What a history says of the promises: a pure function, which is itself tested with histories that break each rule. */
+import type { Announced, History, Struck } from "./History.ts"
 import type { Kind as FaultKind } from "./Kinds.ts"
 import { factsOf, names } from "./Kinds.ts"
-import type { Announced, History, Struck } from "./History.ts"
 import type { Found } from "./servers/Server.ts"
 import { timing } from "./Setting.ts"
 

@@ -1,8 +1,9 @@
 /** What happened in a run: what the checker judges, kept as a file of JSON lines. */
-import { createReadStream, createWriteStream } from "node:fs"
-import { createInterface } from "node:readline"
+import { Effect } from "effect"
+import { open, readFile } from "node:fs/promises"
 import type { Kind } from "./Domain.ts"
 import type { Found } from "./servers/Server.ts"
+import { type Broker, type Database, SettingError } from "./Setting.ts"
 
 /** Something that was done to the system. Times are milliseconds since 1970, of this machine's clock. */
 export interface Struck {
@@ -43,7 +44,18 @@ export interface DeadLetter {
   readonly reason: string
 }
 
+/** What was run: the same again does the same faults. */
+export interface Asked {
+  readonly database: Database
+  readonly broker: Broker
+  readonly minutes: number
+  readonly seed: number
+  /** The kinds of faults. */
+  readonly kinds: ReadonlyArray<string>
+}
+
 export interface History {
+  readonly asked: Asked
   readonly faults: ReadonlyArray<Struck>
   /** The committed transactions' own account, in no order. */
   readonly ledger: ReadonlyArray<Announced>
@@ -73,21 +85,32 @@ const parts = [
   "unrest"
 ] as const
 
-/** A line for each thing, with the part that it belongs to. */
-export const write = (file: string, history: History): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const out = createWriteStream(file)
-    out.once("error", reject).once("finish", resolve)
-    for (const part of parts) for (const one of history[part]) out.write(`${JSON.stringify([part, one])}\n`)
-    out.end()
+/** What it was, and then a line for each thing, with the part that it belongs to. */
+export const write = (file: string, history: History): Effect.Effect<void, SettingError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const out = await open(file, "w")
+      await out.write(`${JSON.stringify(["asked", history.asked])}\n`)
+      for (const part of parts) {
+        await out.write(history[part].map((one) => `${JSON.stringify([part, one])}\n`).join(""))
+      }
+      await out.close()
+    },
+    catch: (cause) => new SettingError({ message: `The history cannot be kept in ${file}: ${String(cause)}` })
   })
 
 /** What {@link write} has written. */
-export const read = async (file: string): Promise<History> => {
-  const history: Record<string, Array<unknown>> = Object.fromEntries(parts.map((part) => [part, []]))
-  for await (const line of createInterface({ input: createReadStream(file) })) {
-    const [part, one] = JSON.parse(line) as [string, unknown]
-    history[part]!.push(one)
-  }
-  return history as unknown as History
-}
+export const read = (file: string): Effect.Effect<History, SettingError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const history: Record<string, Array<unknown>> = Object.fromEntries(parts.map((part) => [part, []]))
+      let asked: unknown
+      for (const line of (await readFile(file, "utf8")).trimEnd().split("\n")) {
+        const [part, one] = JSON.parse(line) as [string, unknown]
+        if (part === "asked") asked = one
+        else history[part]!.push(one)
+      }
+      return { asked, ...history } as unknown as History
+    },
+    catch: (cause) => new SettingError({ message: `${file} is no history of chaos: ${String(cause)}` })
+  })

@@ -1,6 +1,6 @@
 /** The kinds of faults: what is known of each before it is done. */
-import { fleet, timing } from "./Setting.ts"
 import type { Role } from "./Protocol.ts"
+import { fleet, timing } from "./Setting.ts"
 
 export interface Facts {
   /** How often, beside the others. */
@@ -57,7 +57,14 @@ export const kinds = {
     repeats: true,
     delays: true
   },
-  "restart-broker": { weight: 1, on: "broker", lasts: [0, 0], ways: ["stopped", "killed"], repeats: true, delays: false },
+  "restart-broker": {
+    weight: 1,
+    on: "broker",
+    lasts: [0, 0],
+    ways: ["stopped", "killed"],
+    repeats: true,
+    delays: false
+  },
   "cut": {
     weight: 3,
     on: ["relay", "relay", "consumer", "writer"],
@@ -90,7 +97,14 @@ export const kinds = {
     repeats: true,
     delays: true
   },
-  "remove-topic": { weight: 1, on: "topic", lasts: [lease, 2 * lease], ways: ["removed"], repeats: true, delays: false },
+  "remove-topic": {
+    weight: 1,
+    on: "topic",
+    lasts: [lease, 2 * lease],
+    ways: ["removed"],
+    repeats: true,
+    delays: false
+  },
   "poison-event": { weight: 2, on: "accounts", lasts: [0, 0], ways: ["poison"], repeats: false, delays: false },
   "deadly-message": { weight: 1, on: "accounts", lasts: [0, 0], ways: ["deadly"], repeats: false, delays: false }
 } satisfies Record<string, Facts>

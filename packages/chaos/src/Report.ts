@@ -18,7 +18,7 @@ export interface Figures {
 
 export const isSound = ({ verdict }: Result): boolean => verdict.violations.length === 0
 
-const figuresOf = ({ faults, verdict }: Result): Figures => {
+const figuresOf = ({ history: { faults }, verdict }: Result): Figures => {
   const { committed, deadLetters, delivered, duplicates, lost, outOfOrder, phantom, recoveries, unexplained } = verdict
   return {
     faults: faults.filter(({ refused }) => refused === undefined).length,
@@ -36,18 +36,18 @@ const figuresOf = ({ faults, verdict }: Result): Figures => {
 
 export const json = (result: Result): string =>
   JSON.stringify({
-    ...result.options,
+    ...result.history.asked,
     ...figuresOf(result),
     violations: result.verdict.violations,
     ...(result.kept === undefined ? {} : { history: result.kept })
   })
 
 export const text = (result: Result): string => {
-  const { faults, kept, options, verdict } = result
+  const { history: { asked, faults }, kept, verdict } = result
   const figures = figuresOf(result)
   const broken = [...new Set(verdict.violations.map(({ rule }) => rule))]
   return [
-    `${options.database} and ${options.broker}, ${options.minutes} minutes, seed ${options.seed}`,
+    `${asked.database} and ${asked.broker}, ${asked.minutes} minutes, seed ${asked.seed}`,
     "",
     table([
       ["fault", "times", "recovery p50", "longest"],
@@ -61,9 +61,9 @@ export const text = (result: Result): string => {
     `${figures.faults} faults; ${figures.committed} events committed, ${figures.delivered} delivered; ` +
     `${figures.duplicates} delivered again, ${figures.unexplained} of them without a reason; ` +
     `${figures.deadLetters} dead letters`,
-    `${verdict.takeovers.length} takeovers judged, the longest ${
-      seconds(Math.max(0, ...verdict.takeovers))
-    } (at most ${seconds(takeoverLimit)}); a fault explains duplicates up to ${seconds(grace)} after it`,
+    `${verdict.takeovers.length} takeovers judged, the longest ${seconds(Math.max(0, ...verdict.takeovers))} (at most ${
+      seconds(takeoverLimit)
+    }); a fault explains duplicates up to ${seconds(grace)} after it`,
     ...faults.filter(({ refused }) => refused !== undefined).map(({ kind, number, refused }) =>
       `fault ${number}, ${kind}, could not be done: ${refused}`
     ),
@@ -83,8 +83,8 @@ export const text = (result: Result): string => {
     ...(kept === undefined ? [] : [
       "",
       `The history is in ${kept}, with what the processes logged beside it.`,
-      `The same faults again: npm run chaos -- --seed ${options.seed} --minutes ${options.minutes} ` +
-      `--database ${options.database} --broker ${options.broker}`
+      `The same faults again: npm run chaos -- --seed ${asked.seed} --minutes ${asked.minutes} ` +
+      `--database ${asked.database} --broker ${asked.broker}`
     ])
   ].join("\n")
 }

@@ -1,7 +1,7 @@
 /** A run from its servers to its history. */
 import { DeadLetters, OutboxStorage, type Transactor } from "@effect-cqrs/core"
 import { SqlStorage } from "@effect-cqrs/sql"
-import { SqlClient } from "@effect/sql"
+import type { SqlClient } from "@effect/sql"
 import { Clock, Effect, Fiber, Layer, Schedule, type Scope } from "effect"
 import { mkdirSync, rmSync } from "node:fs"
 import path from "node:path"
@@ -18,14 +18,9 @@ import { kafka } from "./servers/Kafka.ts"
 import { mariadb } from "./servers/MariaDb.ts"
 import { postgres } from "./servers/Postgres.ts"
 import { rabbitmq } from "./servers/RabbitMq.ts"
-import type * as Setting from "./Setting.ts"
 import * as Truth from "./Truth.ts"
 
-export interface Options {
-  readonly database: Setting.Database
-  readonly broker: Setting.Broker
-  readonly minutes: number
-  readonly seed: number
+export interface Options extends History.Asked {
   readonly kinds: ReadonlyArray<Kind>
 }
 
@@ -50,9 +45,8 @@ export interface View {
 }
 
 export interface Result {
-  readonly options: Options
+  readonly history: History.History
   readonly verdict: Verdict
-  readonly faults: ReadonlyArray<History.Struck>
   /** Where the history is, if it was kept. */
   readonly kept: string | undefined
 }
@@ -129,6 +123,7 @@ const onServers = (
     yield* view.say("reads what the topics took")
     const truth = yield* Truth.read
     const history: History.History = {
+      asked: options,
       faults,
       ledger: truth.ledger,
       accounts: truth.accounts,
@@ -145,11 +140,11 @@ const onServers = (
     const verdict = check(history)
     if (verdict.violations.length === 0) {
       rmSync(folder, { recursive: true, force: true })
-      return { options, verdict, faults, kept: undefined }
+      return { history, verdict, kept: undefined }
     }
     const kept = path.join(folder, "history.jsonl")
-    yield* Effect.promise(() => History.write(kept, history))
-    return { options, verdict, faults, kept }
+    yield* History.write(kept, history)
+    return { history, verdict, kept }
   })
 
 const complaint = <E, R>(effect: Effect.Effect<void, E, R>): Effect.Effect<ReadonlyArray<string>, never, R> =>
@@ -248,7 +243,14 @@ const showing = (
       yield* Effect.ignore(Effect.timeout(look, "2 seconds"))
       const delivered = yield* world.broker.taken
       const elapsed = (yield* Clock.currentTimeMillis) - began
-      yield* view.show({ ...counts, delivered, elapsed, faults: faults.length, fleet: world.fleet, now: [...now.values()] })
+      yield* view.show({
+        ...counts,
+        delivered,
+        elapsed,
+        faults: faults.length,
+        fleet: world.fleet,
+        now: [...now.values()]
+      })
     })
     yield* Effect.forkScoped(Effect.repeat(Effect.ignore(step), Schedule.spaced("1 second")))
   })

@@ -19,7 +19,9 @@ const time = (millis: number): string =>
   `${Math.floor(millis / 60_000)}:${String(Math.floor(millis / 1000) % 60).padStart(2, "0")}`
 
 const sum = ({ applied, committed, delivered, elapsed, faults, pending }: Progress): string =>
-  `${time(elapsed)}  faults ${faults}  committed ${committed}  pending ${pending}  delivered ${delivered}  applied ${applied}`
+  `${
+    time(elapsed)
+  }  faults ${faults}  committed ${committed}  pending ${pending}  delivered ${delivered}  applied ${applied}`
 
 let last = -Infinity
 

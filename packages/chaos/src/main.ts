@@ -3,9 +3,11 @@ import { Command, Options, ValidationError } from "@effect/cli"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
 import { defaultTeardown } from "@effect/platform/Runtime"
 import { Cause, Console, Effect, Exit, Logger, LogLevel, Option, Schema } from "effect"
+import { check } from "./Checker.ts"
+import * as History from "./History.ts"
 import { type Kind, names } from "./Kinds.ts"
 import * as Report from "./Report.ts"
-import { run } from "./Run.ts"
+import { type Result, run } from "./Run.ts"
 import * as Setting from "./Setting.ts"
 import * as View from "./View.ts"
 
@@ -34,21 +36,32 @@ const command = Command.make("chaos", {
     Options.withDescription(`The kinds of faults, with commas between them; all unless given: ${names.join(", ")}`),
     Options.optional
   ),
+  history: Options.file("history").pipe(
+    Options.withDescription("Judge a history that was kept, in place of a run"),
+    Options.optional
+  ),
   json: Options.boolean("json").pipe(Options.withDescription("Print the report as one JSON object"))
-}, ({ broker, database, faults, json, minutes, seed }) =>
+}, ({ broker, database, faults, history, json, minutes, seed }) =>
   Effect.gen(function*() {
-    const asked = Option.match(faults, { onNone: () => names, onSome: (text) => text.split(",") as ReadonlyArray<Kind> })
+    const asked = Option.match(faults, {
+      onNone: () => names,
+      onSome: (text) => text.split(",") as ReadonlyArray<Kind>
+    })
     const unknown = asked.filter((kind) => !names.includes(kind))
     if (unknown.length > 0) {
       return yield* new Setting.SettingError({
         message: `There is no fault ${unknown.join(", ")}; there are ${names.join(", ")}`
       })
     }
-    const view = yield* View.make
-    const result = yield* run({ broker, database, kinds: asked, minutes, seed }, view)
+    const result = Option.isSome(history)
+      ? yield* judged(history.value)
+      : yield* run({ broker, database, kinds: asked, minutes, seed }, yield* View.make)
     yield* Console.log(json ? Report.json(result) : Report.text(result))
     if (!Report.isSound(result)) return yield* new Unsound()
   }).pipe(Effect.scoped))
+
+const judged = (file: string) =>
+  Effect.map(History.read(file), (history): Result => ({ history, verdict: check(history), kept: file }))
 
 const cli = Command.run(command, { name: "Chaos", version: "0.0.0" })
 

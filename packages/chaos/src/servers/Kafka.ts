@@ -209,12 +209,13 @@ export const kafka: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effect.g
       const lags = yield* Effect.forEach(names, (topic) =>
         Effect.map(offsets(topic), (ends) =>
           ends.map(({ high, low, partition }) => {
-            const own = committed.find((one) => one.topic === topic)?.partitions.find((one) =>
-              one.partition === partition
-            )
+            const own = committed.find((one) =>
+              one.topic === topic
+            )?.partitions.find((one) => one.partition === partition)
             return Number(high) - Math.max(Number(own?.offset ?? -1), Number(low))
           })))
-      return lags.flat().reduce((sum, one) => sum + one, 0)
+      return lags.flat().reduce((sum, one) =>
+        sum + one, 0)
     })
 
   yield* patiently(create([topics.main, topics.side, deadLetters]))

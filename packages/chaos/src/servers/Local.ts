@@ -35,7 +35,8 @@ export const find = (
   const found = all.flatMap((one) => names.map((name) => path.join(one, name))).find((file) => fs.existsSync(file))
   return found === undefined
     ? new SettingError({
-      message: `${server} is not installed here (there is no ${names[0]!}), and chaos starts and stops a server of its ` +
+      message:
+        `${server} is not installed here (there is no ${names[0]!}), and chaos starts and stops a server of its ` +
         "own: install it, or choose another with --database or --broker"
     })
     : Effect.succeed(found)

@@ -37,7 +37,10 @@ export const mariadb = Effect.gen(function*() {
   const urlAt = (at: number, database = "chaos") => `mysql://root@${Local.host}:${at}/${database}`
   const ready = Layer.build(MysqlClient.layer({ url: Redacted.make(urlAt(port, "mysql")), maxConnections: 1 })).pipe(
     Effect.flatMap((context) =>
-      Effect.provide(Effect.flatMap(MysqlClient.MysqlClient, (sql) => sql`create database if not exists chaos`), context)
+      Effect.provide(
+        Effect.flatMap(MysqlClient.MysqlClient, (sql) => sql`create database if not exists chaos`),
+        context
+      )
     ),
     Effect.scoped,
     Effect.retry(Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(300))),

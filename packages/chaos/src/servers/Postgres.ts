@@ -22,7 +22,8 @@ const folders = () => [
 const account = Effect.try({
   try: () => {
     if (process.getuid?.() !== 0) return {}
-    const ask = (what: string) => Number(execFileSync("id", [what, "postgres"], { stdio: ["ignore", "pipe", "ignore"] }))
+    const ask = (what: string) =>
+      Number(execFileSync("id", [what, "postgres"], { stdio: ["ignore", "pipe", "ignore"] }))
     return { uid: ask("-u"), gid: ask("-g") }
   },
   catch: () => new SettingError({ message: "PostgreSQL does not run as root, and there is no user postgres" })

@@ -124,10 +124,13 @@ export const rabbitmq: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effec
         found.push({ id: text(message, "id"), reason: text(message, Consumer.deadLetterHeaders.reason) })
       }
     }),
-    lag: Effect.map(control("list_queues", "name", "messages", "--no-table-headers"), (table) =>
-      table.trim().split("\n").map((row) => row.split("\t"))
-        .filter(([name]) => both.some((topic) => queueOf(topic) === name))
-        .reduce((sum, [, count]) => sum + Number(count), 0)),
+    lag: Effect.map(
+      control("list_queues", "name", "messages", "--no-table-headers"),
+      (table) =>
+        table.trim().split("\n").map((row) => row.split("\t"))
+          .filter(([name]) => both.some((topic) => queueOf(topic) === name))
+          .reduce((sum, [, count]) => sum + Number(count), 0)
+    ),
     remove: use((channel) => channel.deleteExchange(topics.side)),
     restore: Effect.retry(use((channel) => restored(channel, topics.side)), {
       times: 100,
