@@ -120,8 +120,9 @@ export const check = (history: History): Verdict => {
     ),
     ...said(
       "crash",
-      history.exits.filter(({ at }) => !history.faults.some((fault) => from(fault) <= at && at <= fault.to + grace))
-        .map(({ at, how, process }) => `${process} ended by itself at ${timeOf(at)}: ${how}`)
+      history.exits.filter((exit) => !isDue(exit, history)).map(({ at, how, process }) =>
+        `${process} ended by itself at ${timeOf(at)}: ${how}`
+      )
     ),
     ...said("rest", history.unrest)
   ]
@@ -254,14 +255,18 @@ const wrongLetters = ({ deadLetters, ledger }: History): ReadonlyArray<string> =
 
 const isKind = (kind: string): kind is FaultKind => (names as ReadonlyArray<string>).includes(kind)
 
-const from = ({ from }: Struck): number => from
-
 /** Whether a relay may have had to repeat something then. */
 const isExplained = (at: number, faults: ReadonlyArray<Struck>): boolean =>
   faults.some((fault) => does("repeats", fault) && fault.from <= at && at <= fault.to + grace)
 
 const does = (what: "repeats" | "delays", { kind, target }: Struck): boolean =>
   isKind(kind) && factsOf(kind)[what] && !/^(consumer|writer)/.test(target)
+
+/** Whether a process may have ended then: it could not begin, or it had a message that kills. */
+const isDue = ({ at, how, process }: History["exits"][number], { faults, ledger }: History): boolean =>
+  how === "SIGKILL"
+    ? process.startsWith("consumer") && ledger.some((one) => one.kind === "deadly" && one.at <= at)
+    : faults.some((fault) => fault.from <= at && at <= fault.to + grace)
 
 /** Those beside which nothing else held up relays. */
 const takeoversOf = (faults: ReadonlyArray<Struck>) => {

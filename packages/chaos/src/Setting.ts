@@ -31,7 +31,7 @@ export const timing = {
 export const fleet = { writer: 2, relay: 3, consumer: 2 }
 
 /** After how many deaths of its consumer, alone in flight, a message is a dead letter. */
-export const deaths = 3
+export const deaths = 2
 
 /** The largest message that the brokers take, in bytes. */
 export const largest = 512 * 1024

@@ -175,6 +175,20 @@ const cases: ReadonlyArray<readonly [what: string, history: History, broken: Rea
     exits: [{ process: "relay 1", how: "exit code 1", at: began + 2_000 }]
   }, []],
 
+  ["a consumer is killed by its message", {
+    ...base,
+    exits: [{ process: "consumer 1", how: "SIGKILL", at: later }]
+  }, []],
+  ["a consumer is killed before there was a message that kills", {
+    ...base,
+    faults: [struck("kill-relay")],
+    exits: [{ process: "consumer 1", how: "SIGKILL", at: began }]
+  }, ["crash"]],
+  ["a relay is killed, and nobody did it", {
+    ...base,
+    exits: [{ process: "relay 1", how: "SIGKILL", at: later }]
+  }, ["crash"]],
+
   ["something is pending in the end", { ...base, unrest: ["3 events are pending"] }, ["rest"]],
 
   ["the ledger lacks a version", {

@@ -152,6 +152,9 @@ export const kafka: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effect.g
     )
   const offsets = (topic: string) => withAdmin((admin) => admin.fetchTopicOffsets(topic))
 
+  /** Of the node, as the script remembers it. */
+  const pid = (): number => JSON.parse(fs.readFileSync(path.join(folder, "services.json"), "utf8"))[0].pid
+
   let readers = 0
   /** All that a topic has now, by a group that nobody else is in. */
   const all = (topic: string): Effect.Effect<ReadonlyArray<Written>, unknown> =>
@@ -226,10 +229,8 @@ export const kafka: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effect.g
     port,
     restart: (how) =>
       Effect.gen(function*() {
-        if (how === "killed") {
-          const [state] = JSON.parse(fs.readFileSync(path.join(folder, "services.json"), "utf8"))
-          process.kill(state.pid, "SIGKILL")
-        } else yield* down
+        if (how === "killed") process.kill(pid(), "SIGKILL")
+        else yield* down
         yield* up
       }),
     taken: Effect.map(Effect.forEach(there(), offsets), (topics) => {
