@@ -113,10 +113,11 @@ const onServers = (
     const now = new Map<number, string>()
     const began = yield* Clock.currentTimeMillis
     yield* showing(view, { world, began, faults, now })
-    yield* doing(view, options, { world, faults, now, began })
+    const unended = yield* doing(view, options, { world, faults, now, began })
 
     yield* view.say("no more faults: the writers end, and all is to come to rest")
     const unrest = [
+      ...unended,
       ...yield* complaint(fleet.rest),
       ...yield* complaint(resting(world))
     ]
@@ -153,7 +154,7 @@ const complaint = <E, R>(effect: Effect.Effect<void, E, R>): Effect.Effect<Reado
     onSuccess: () => []
   })
 
-/** Does what is planned, one thing beside the other, and waits until all of it is over. */
+/** Does what is planned, one thing beside the other, and waits until all of it is over; answers what does not end. */
 const doing = (
   view: View,
   options: Options,
@@ -186,7 +187,9 @@ const doing = (
       }))
     const left = options.minutes * 60_000 - ((yield* Clock.currentTimeMillis) - began)
     if (left > 0) yield* Effect.sleep(left)
-    yield* Effect.timeout(Fiber.joinAll(fibers), longest)
+    yield* Effect.ignore(Effect.timeout(Fiber.awaitAll(fibers), longest))
+    yield* Fiber.interruptAll(fibers)
+    return [...now.values()].map((what) => `The fault ${what} does not come to its end`)
   })
 
 /** Notes dead letters, and gives them up, so that their keys go on. */

@@ -108,7 +108,15 @@ export const kafka: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effect.g
   const where = { folder, port, controller, more }
   const up = services(where, "up", "kafka", "--json")
   const down = services(where, "down", "kafka")
+  /** Of the node, as the script remembers it. */
+  const pid = (): number => JSON.parse(fs.readFileSync(path.join(folder, "services.json"), "utf8"))[0].pid
+  const kill = () => process.kill(pid(), "SIGKILL")
   yield* Effect.acquireRelease(up, () => Effect.ignore(down))
+  // if this process ends without closing its scopes, the node ends with it
+  yield* Effect.acquireRelease(
+    Effect.sync(() => process.once("exit", kill)),
+    () => Effect.sync(() => process.off("exit", kill))
+  )
 
   const client = new kafkajs.Kafka({
     clientId: "audit",
@@ -151,9 +159,6 @@ export const kafka: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effect.g
       })
     )
   const offsets = (topic: string) => withAdmin((admin) => admin.fetchTopicOffsets(topic))
-
-  /** Of the node, as the script remembers it. */
-  const pid = (): number => JSON.parse(fs.readFileSync(path.join(folder, "services.json"), "utf8"))[0].pid
 
   let readers = 0
   /** All that a topic has now, by a group that nobody else is in. */
@@ -229,8 +234,10 @@ export const kafka: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effect.g
     port,
     restart: (how) =>
       Effect.gen(function*() {
-        if (how === "killed") process.kill(pid(), "SIGKILL")
-        else yield* down
+        if (how === "killed") {
+          kill()
+          yield* eventually("Kafka has ended", Local.isFree(port), "20 seconds")
+        } else yield* down
         yield* up
       }),
     taken: Effect.map(Effect.forEach(there(), offsets), (topics) => {

@@ -18,6 +18,14 @@ export const freePort = Effect.async<number>((resume) => {
   })
 })
 
+/** Whether nobody listens there. */
+export const isFree = (port: number) =>
+  Effect.async<boolean>((resume) => {
+    const server = net.createServer()
+    server.once("error", () => resume(Effect.succeed(false)))
+    server.listen(port, host, () => server.close(() => resume(Effect.succeed(true))))
+  })
+
 /** A folder that goes with the scope. */
 export const folder = (name: string): Effect.Effect<string, never, Scope.Scope> =>
   Effect.acquireRelease(
