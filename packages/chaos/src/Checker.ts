@@ -35,7 +35,7 @@ export const rules: Readonly<Record<Rule, string>> = {
   "rest": "in the end nothing is pending, and no consumer lags behind"
 }
 
-export interface Violation {
+interface Violation {
   readonly rule: Rule
   readonly message: string
 }

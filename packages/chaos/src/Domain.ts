@@ -1,7 +1,7 @@
 /** What the writers change and announce: accounts, each with a version that rises by one with each event. */
-import { Consumer, Event } from "@effect-cqrs/core"
+import { Consumer, Event, OutboxStorage } from "@effect-cqrs/core"
 import { Schema } from "effect"
-import { largest } from "./Setting.ts"
+import { buckets, largest } from "./Setting.ts"
 
 /**
  * - `poison`: the broker refuses it, for it is too large.
@@ -38,10 +38,15 @@ export const accounts: ReadonlyArray<string> = [
   ...Array.from({ length: 8 }, (_, n) => `side ${n}`)
 ]
 
-/** The account of transactions that stay open for long: nobody waits for them. */
-export const idle = "main idle"
+const bucketOf = (key: string) => OutboxStorage.bucketOf({ topic: topicOf(key), key, id: "" }, buckets)
 
-export const topicOf = (key: string): string => key.startsWith("side") ? topics.side : topics.main
+/** The account of transactions that stay open for long: nobody waits for them, and others are announced beside them. */
+export const idle: string = Array.from({ length: 1_000 }, (_, n) => `main idle ${n}`)
+  .find((key) => bucketOf(key) === bucketOf(accounts[0]!))!
+
+function topicOf(key: string): string {
+  return key.startsWith("side") ? topics.side : topics.main
+}
 
 const oversize = "x".repeat(largest + largest / 4)
 

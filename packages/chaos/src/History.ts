@@ -30,7 +30,7 @@ export interface Announced {
   readonly at: number
 }
 
-export interface Applied {
+interface Applied {
   readonly id: string
   readonly key: string
   readonly version: number

@@ -21,7 +21,7 @@ const { lease } = timing
 
 const sides = ["database", "broker"]
 
-export const kinds = {
+const kinds = {
   "kill-relay": {
     weight: 4,
     on: ["relay"],

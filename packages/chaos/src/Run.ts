@@ -18,6 +18,7 @@ import { kafka } from "./servers/Kafka.ts"
 import { mariadb } from "./servers/MariaDb.ts"
 import { postgres } from "./servers/Postgres.ts"
 import { rabbitmq } from "./servers/RabbitMq.ts"
+import { buckets } from "./Setting.ts"
 import * as Truth from "./Truth.ts"
 
 export interface Options extends History.Asked {
@@ -63,7 +64,7 @@ export const run = (options: Options, view: View): Effect.Effect<Result, unknown
     })
     const services = yield* Layer.build(
       DeadLetters.layer.pipe(
-        Layer.provideMerge(SqlStorage.layer({ migrate: true })),
+        Layer.provideMerge(SqlStorage.layer({ migrate: true, buckets })),
         Layer.provideMerge(Database({ kind: options.database, url: database.urlAt(database.port) }, 10))
       )
     )

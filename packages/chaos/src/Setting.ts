@@ -30,6 +30,9 @@ export const timing = {
 /** How many processes of each kind there are. */
 export const fleet = { writer: 2, relay: 3, consumer: 2 }
 
+/** Of the outbox. */
+export const buckets = 64
+
 /** After how many deaths of its consumer, alone in flight, a message is a dead letter. */
 export const deaths = 2
 

@@ -1,7 +1,7 @@
 /** What a run needs of a server of its own. */
 import type { Effect } from "effect"
 
-export interface Server {
+interface Server {
   readonly name: string
   readonly port: number
   /** Ends it as `how` says and starts it again; returns when it answers. */
