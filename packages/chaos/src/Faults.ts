@@ -1,6 +1,6 @@
 /** How each kind of fault is done, and taken back. */
 import { Transaction, type Transactor } from "@effect-cqrs/core"
-import { SqlClient } from "@effect/sql"
+import type { SqlClient } from "@effect/sql"
 import { Clock, Effect } from "effect"
 import { accounts, idle } from "./Domain.ts"
 import { eventually } from "./Eventually.ts"
@@ -131,9 +131,8 @@ const ways: Readonly<Record<Kind, Do>> = {
       return Effect.ensuring(Effect.zipRight(proxy.stall, Effect.sleep(planned.lasts)), healed)
     }),
   "idle-transaction": (_, { lasts }) =>
-    Effect.flatMap(SqlClient.SqlClient, (sql) =>
-      // in a savepoint of its own the event's row is there at once, with a sequence that others overtake
-      committed(Effect.zipRight(sql.withTransaction(Truth.raise(idle, "late")), Effect.sleep(lasts)))),
+    // the database holds it up once more, when its event is stored and not committed
+    committed(Effect.zipRight(Truth.raise(idle, "late"), Effect.sleep(lasts - timing.uncommitted))),
   "exhaust-pool": ({ fleet }, { lasts, target }) =>
     Effect.suspend(() => {
       fleet.slot(target).tell({ _tag: "Exhaust", millis: lasts })

@@ -1,35 +1,20 @@
 /** What came out of a run. */
-import { grace, type Recovery, type Rule, rules, takeoverLimit } from "./Checker.ts"
+import { grace, type Recovery, type Rule, rules, takeoverLimit, type Verdict } from "./Checker.ts"
 import type { Result } from "./Run.ts"
 
-/** The figures of {@link json}. `recoveryMs`: the middle one, the 95th of a hundred, and the longest, of all faults. */
-export interface Figures {
+/** `recoveryMs`: the middle one, the 95th of a hundred, and the longest, of all faults. */
+interface Figures extends Omit<Verdict, "violations" | "recoveries" | "takeovers"> {
   readonly faults: number
-  readonly committed: number
-  readonly delivered: number
-  readonly lost: number
-  readonly phantom: number
-  readonly outOfOrder: number
-  readonly duplicates: number
-  readonly unexplained: number
-  readonly deadLetters: number
   readonly recoveryMs: { readonly p50: number; readonly p95: number; readonly max: number }
 }
 
 export const isSound = ({ verdict }: Result): boolean => verdict.violations.length === 0
 
 const figuresOf = ({ history: { faults }, verdict }: Result): Figures => {
-  const { committed, deadLetters, delivered, duplicates, lost, outOfOrder, phantom, recoveries, unexplained } = verdict
+  const { recoveries, takeovers: _takeovers, violations: _violations, ...counts } = verdict
   return {
     faults: faults.filter(({ refused }) => refused === undefined).length,
-    committed,
-    delivered,
-    lost,
-    phantom,
-    outOfOrder,
-    duplicates,
-    unexplained,
-    deadLetters,
+    ...counts,
     recoveryMs: quantiles(recoveries)
   }
 }

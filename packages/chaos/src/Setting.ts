@@ -21,6 +21,8 @@ export const timing = {
   backoff: 1_000,
   /** How long a consumer may be silent before others get what it had. */
   session: 4_000,
+  /** How long the event of an idle transaction is in the outbox before it is committed. */
+  uncommitted: 5_000,
   /** From the death of a process to the start of the next one in its place. */
   restart: 300,
   /** What processes take beside all that, on a machine that has much else to do. */

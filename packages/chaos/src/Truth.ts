@@ -3,6 +3,7 @@ import { Outbox } from "@effect-cqrs/core"
 import { SqlClient } from "@effect/sql"
 import { Clock, Effect } from "effect"
 import { accounts, eventOf, idle, type Kind } from "./Domain.ts"
+import { timing } from "./Setting.ts"
 
 /** In the order of their making. */
 const tables = (isPostgres: boolean): ReadonlyArray<string> => {
@@ -18,19 +19,30 @@ const tables = (isPostgres: boolean): ReadonlyArray<string> => {
   ]
 }
 
-/** Notes each attempt that the outbox counts: of what is delivered no row is left to ask. */
-const watched = (isPostgres: boolean): ReadonlyArray<string> =>
-  isPostgres
+/**
+ * Notes each attempt that the outbox counts: of what is delivered no row is left to ask. And holds up a row of the idle
+ * account once it is there, so that its sequence is taken long before it is committed.
+ */
+const watched = (isPostgres: boolean): ReadonlyArray<string> => {
+  const seconds = timing.uncommitted / 1000
+  return isPostgres
     ? [
       "create function note_attempt() returns trigger language plpgsql as $$ begin " +
       "insert into attempt values (new.id, new.attempts, new.last_error); return null; end $$",
       "create trigger note_attempt after update on cqrs_outbox for each row " +
-      "when (new.attempts > old.attempts) execute function note_attempt()"
+      "when (new.attempts > old.attempts) execute function note_attempt()",
+      "create function hold_up() returns trigger language plpgsql as $$ begin " +
+      `perform pg_sleep(${seconds}); return null; end $$`,
+      "create trigger hold_up after insert on cqrs_outbox for each row " +
+      `when (new.partition_key = '${idle}') execute function hold_up()`
     ]
     : [
       "create trigger note_attempt after update on cqrs_outbox for each row " +
-      "if new.attempts > old.attempts then insert into attempt values (new.id, new.attempts, new.last_error); end if"
+      "if new.attempts > old.attempts then insert into attempt values (new.id, new.attempts, new.last_error); end if",
+      "create trigger hold_up after insert on cqrs_outbox for each row " +
+      `if new.partition_key = '${idle}' then do sleep(${seconds}); end if`
     ]
+}
 
 /** Once the library's tables are there. */
 export const create = Effect.gen(function*() {
@@ -72,7 +84,7 @@ export const apply = (event: {
 export const counts = Effect.gen(function*() {
   const sql = yield* SqlClient.SqlClient
   const [row] = yield* sql<{ readonly committed: number | string; readonly applied: number | string }>`
-    select (select count(*) from ledger) as committed, (select count(*) from effect) as applied`
+    select (select sum(version) from account) as committed, (select count(*) from effect) as applied`
   return { committed: Number(row!.committed), applied: Number(row!.applied) }
 })
 

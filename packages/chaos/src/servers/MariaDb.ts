@@ -1,9 +1,9 @@
 /** A MariaDB of the run's own. */
 import { MysqlClient } from "@effect/sql-mysql2"
-import { Effect, Layer, Redacted, Schedule } from "effect"
+import { Effect, Redacted } from "effect"
 import path from "node:path"
+import * as Database from "./Database.ts"
 import * as Local from "./Local.ts"
-import type { DatabaseServer } from "./Server.ts"
 
 const name = "MariaDB"
 const folders = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"]
@@ -23,7 +23,7 @@ export const mariadb = Effect.gen(function*() {
     "--skip-test-db",
     ...user
   ])
-  const server = yield* Local.daemon(program, [
+  const daemon = yield* Local.daemon(program, [
     "--no-defaults",
     `--datadir=${data}`,
     `--port=${port}`,
@@ -34,28 +34,14 @@ export const mariadb = Effect.gen(function*() {
     "--innodb-lock-wait-timeout=10",
     ...user
   ], { log: path.join(folder, "log"), ending: "SIGTERM" })
-  const urlAt = (at: number, database = "chaos") => `mysql://root@${Local.host}:${at}/${database}`
-  const ready = Layer.build(MysqlClient.layer({ url: Redacted.make(urlAt(port, "mysql")), maxConnections: 1 })).pipe(
-    Effect.flatMap((context) =>
-      Effect.provide(
-        Effect.flatMap(MysqlClient.MysqlClient, (sql) => sql`create database if not exists chaos`),
-        context
-      )
-    ),
-    Effect.scoped,
-    Effect.retry(Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(300))),
-    Effect.asVoid
-  )
-  yield* server.start
-  yield* ready
-  return {
+  const urlAt = (at: number, database = Database.name) => `mysql://root@${Local.host}:${at}/${database}`
+  return yield* Database.make({
     name,
     port,
     urlAt,
-    restart: (how) =>
-      server.stop(how === "killed" ? "SIGKILL" : "SIGTERM").pipe(
-        Effect.zipRight(server.start),
-        Effect.zipRight(ready)
-      )
-  } satisfies DatabaseServer as DatabaseServer
+    daemon,
+    client: MysqlClient.layer({ url: Redacted.make(urlAt(port, "mysql")), maxConnections: 1 }),
+    prepare: (sql) => sql.unsafe(`create database if not exists ${Database.name}`),
+    signals: { stopped: "SIGTERM", killed: "SIGKILL" }
+  })
 })

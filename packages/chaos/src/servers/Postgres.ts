@@ -1,12 +1,12 @@
 /** A PostgreSQL of the run's own. */
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, Redacted, Schedule } from "effect"
+import { Effect, Redacted } from "effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import path from "node:path"
 import { SettingError } from "../Setting.ts"
+import * as Database from "./Database.ts"
 import * as Local from "./Local.ts"
-import type { DatabaseServer } from "./Server.ts"
 
 const name = "PostgreSQL"
 
@@ -46,37 +46,24 @@ export const postgres = Effect.gen(function*() {
     max_connections: 100,
     deadlock_timeout: "50ms"
   }
-  const server = yield* Local.daemon(
+  const daemon = yield* Local.daemon(
     program,
     ["-D", data, ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`])],
     { ...as, log: path.join(folder, "log"), ending: "SIGINT" }
   )
-  const urlAt = (at: number, database = "chaos") => `postgres://postgres@${Local.host}:${at}/${database}`
-  const ready = Layer.build(PgClient.layer({ url: Redacted.make(urlAt(port, "postgres")), maxConnections: 1 })).pipe(
-    Effect.flatMap((context) =>
-      Effect.provide(
-        Effect.gen(function*() {
-          const sql = yield* PgClient.PgClient
-          const found = yield* sql`select 1 from pg_database where datname = 'chaos'`
-          if (found.length === 0) yield* sql`create database chaos`
-        }),
-        context
-      )
-    ),
-    Effect.scoped,
-    Effect.retry(Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(300)))
-  )
-  yield* server.start
-  yield* ready
-  return {
+  const urlAt = (at: number, database = Database.name) => `postgres://postgres@${Local.host}:${at}/${database}`
+  return yield* Database.make({
     name,
     port,
     urlAt,
-    restart: (how) =>
-      // killed alone, its parent process would leave the others behind: this is what ends them all without a checkpoint
-      server.stop(how === "killed" ? "SIGQUIT" : "SIGINT").pipe(
-        Effect.zipRight(server.start),
-        Effect.zipRight(ready)
-      )
-  } satisfies DatabaseServer as DatabaseServer
+    daemon,
+    client: PgClient.layer({ url: Redacted.make(urlAt(port, "postgres")), maxConnections: 1 }),
+    prepare: (sql) =>
+      Effect.flatMap(
+        sql`select 1 from pg_database where datname = ${Database.name}`,
+        (found) => found.length > 0 ? Effect.void : sql.unsafe(`create database ${Database.name}`)
+      ),
+    // killed alone, its first process would leave the others behind: this ends them all without a checkpoint
+    signals: { stopped: "SIGINT", killed: "SIGQUIT" }
+  })
 })
