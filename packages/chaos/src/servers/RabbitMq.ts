@@ -33,8 +33,11 @@ const declared = async (channel: Channel) => {
       durable: true,
       arguments: { "x-queue-type": "quorum", "x-single-active-consumer": true }
     })
-    // a stream is read as often as one likes, from where one likes
-    await channel.assertQueue(auditOf(topic), { durable: true, arguments: { "x-queue-type": "stream" } })
+    // not a stream: what is published to one while its node ends is confirmed, and not in it
+    await channel.assertQueue(auditOf(topic), {
+      durable: true,
+      arguments: { "x-queue-type": "quorum", "x-single-active-consumer": true }
+    })
     await channel.bindQueue(queueOf(topic), fanoutOf(topic), "")
     await channel.bindQueue(auditOf(topic), fanoutOf(topic), "")
     await restored(channel, topic)
@@ -98,6 +101,16 @@ export const rabbitmq: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effec
       promisify(execFile)(path.join(path.dirname(program), "rabbitmqctl"), ["-q", "-n", node, ...words], { env })
     ).pipe(Effect.map(({ stdout }) => stdout))
 
+  /** How many messages of the topics are in queues, handed out or not. */
+  const waiting = (nameOf: (topic: string) => string) =>
+    Effect.map(
+      control("list_queues", "name", "messages", "--no-table-headers"),
+      (table) =>
+        table.trim().split("\n").map((row) => row.split("\t"))
+          .filter(([name]) => both.some((topic) => nameOf(topic) === name))
+          .reduce((sum, [, count]) => sum + Number(count), 0)
+    )
+
   return {
     name: "RabbitMQ",
     port,
@@ -107,10 +120,7 @@ export const rabbitmq: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effec
     read: Effect.as(
       eventually(
         "the audit has read what the topics took",
-        Effect.map(
-          use((channel) => Promise.all(both.map((topic) => channel.checkQueue(auditOf(topic))))),
-          (queues) => queues.reduce((sum, { messageCount }) => sum + messageCount, 0) === audit.found.length
-        ),
+        Effect.map(waiting(auditOf), (count) => count === 0),
         "60 seconds"
       ),
       audit.found
@@ -124,13 +134,7 @@ export const rabbitmq: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effec
         found.push({ id: text(message, "id"), reason: text(message, Consumer.deadLetterHeaders.reason) })
       }
     }),
-    lag: Effect.map(
-      control("list_queues", "name", "messages", "--no-table-headers"),
-      (table) =>
-        table.trim().split("\n").map((row) => row.split("\t"))
-          .filter(([name]) => both.some((topic) => queueOf(topic) === name))
-          .reduce((sum, [, count]) => sum + Number(count), 0)
-    ),
+    lag: waiting(queueOf),
     remove: use((channel) => channel.deleteExchange(topics.side)),
     restore: Effect.retry(use((channel) => restored(channel, topics.side)), {
       times: 100,
@@ -139,11 +143,11 @@ export const rabbitmq: Effect.Effect<BrokerServer, unknown, Scope.Scope> = Effec
   }
 })
 
-/** Reads the streams as they grow, and goes on behind what it has when the connection was lost. */
+/** Reads the audit queues as they are filled, and goes on when the connection was lost. */
 const reading = (open: Effect.Effect<ChannelModel, unknown, Scope.Scope>) =>
   Effect.gen(function*() {
     const found: Array<Found> = []
-    const next = new Map(both.map((topic) => [topic, 0]))
+    const known = new Set<string>()
     const session = Effect.flatMap(open, (model) =>
       Effect.async<void>((resume) => {
         model.once("close", () => resume(Effect.void))
@@ -154,18 +158,20 @@ const reading = (open: Effect.Effect<ChannelModel, unknown, Scope.Scope>) =>
             await channel.prefetch(100)
             await channel.consume(auditOf(topic), (message) => {
               if (message === null) return resume(Effect.void)
+              const id = text(message, "id")
+              // handed out again: what is known was noted, and its acknowledgement was lost
+              if (!(message.fields.redelivered && known.has(id))) {
+                found.push({
+                  lane: `${topic}/1/0`,
+                  place: found.length,
+                  id,
+                  ...Schema.decodeSync(Content)(message.content.toString()),
+                  at: Date.now()
+                })
+                known.add(id)
+              }
               channel.ack(message)
-              const place = Number(message.properties.headers?.["x-stream-offset"])
-              if (place < next.get(topic)!) return
-              next.set(topic, place + 1)
-              found.push({
-                lane: `${topic}/1/0`,
-                place,
-                id: text(message, "id"),
-                ...Schema.decodeSync(Content)(message.content.toString()),
-                at: Date.now()
-              })
-            }, { arguments: { "x-stream-offset": next.get(topic)! } })
+            })
           }
         }
         listening().catch(() => resume(Effect.void))
