@@ -33,7 +33,7 @@ const declared = async (channel: Channel) => {
       durable: true,
       arguments: { "x-queue-type": "quorum", "x-single-active-consumer": true }
     })
-    // not a stream: what is published to one while its node ends is confirmed, and not in it
+    // no stream: one was seen to lack what its node had confirmed while it ended, and the quorum queue beside it had it
     await channel.assertQueue(auditOf(topic), {
       durable: true,
       arguments: { "x-queue-type": "quorum", "x-single-active-consumer": true }
