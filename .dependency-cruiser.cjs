@@ -1,5 +1,5 @@
 // The arrows between the packages run one way; this is where they are drawn.
-const adapters = "^packages/(?!core/|testing/|examples/|benchmarks/)([^/]+)/"
+const adapters = "^packages/(?!core/|testing/|examples/|benchmarks/|chaos/)([^/]+)/"
 
 module.exports = {
   forbidden: [
@@ -32,10 +32,10 @@ module.exports = {
     },
     {
       name: "no-examples",
-      comment: "Nothing depends on the examples or on the benchmarks.",
+      comment: "Nothing depends on the examples, on the benchmarks or on chaos.",
       severity: "error",
-      from: { path: "^packages/(?!examples/|benchmarks/)" },
-      to: { path: "^packages/(examples|benchmarks)/" }
+      from: { path: "^packages/(?!examples/|benchmarks/|chaos/)" },
+      to: { path: "^packages/(examples|benchmarks|chaos)/" }
     },
     {
       name: "internal-is-internal",
@@ -56,7 +56,7 @@ module.exports = {
       name: "sources-declare-what-they-ship",
       comment: "Published sources import dependencies and peers, never devDependencies.",
       severity: "error",
-      from: { path: "^packages/(?!examples/|benchmarks/)[^/]+/src/" },
+      from: { path: "^packages/(?!examples/|benchmarks/|chaos/)[^/]+/src/" },
       to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["npm-peer", "type-only"], pathNot: "^packages/" }
     },
     {

@@ -120,7 +120,7 @@ export default tseslint.config(
   },
   {
     files: ["packages/*/src/**/*.ts"],
-    ignores: ["packages/{examples,benchmarks}/**"],
+    ignores: ["packages/{examples,benchmarks,chaos}/**"],
     rules: {
       "no-console": "error",
       "no-restricted-imports": [
@@ -132,7 +132,7 @@ export default tseslint.config(
   },
   {
     files: ["packages/*/src/*.ts"],
-    ignores: ["packages/{examples,benchmarks}/**", "**/index.ts"],
+    ignores: ["packages/{examples,benchmarks,chaos}/**", "**/index.ts"],
     rules: { "house/documented-export": "error" }
   },
   {

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import path from "node:path"
-import { bin, mapLimit, relative, root, run } from "./internal/process.mjs"
+import { bare, bin, mapLimit, relative, root, run } from "./internal/process.mjs"
 import { selection, typeTestsOf } from "./internal/selection.mjs"
 import * as Tally from "./internal/tally.mjs"
 
@@ -59,9 +59,12 @@ const servers = async () => {
   return {}
 }
 
+/** As tests see it that need a server. */
+const isCi = !["", "0", "false"].includes(process.env.CI ?? "")
+
 /**
  * In order. `command` is the whole step and `changed` what concerns some files, where that is quick to say; a step that
- * uses all cores itself, or measures time, runs `alone`.
+ * uses all cores itself, or measures time, runs `alone`; one that is `slow` runs in CI, and elsewhere where it is named.
  */
 const steps = [
   {
@@ -125,6 +128,13 @@ const steps = [
     changed: (files) => when(files.filter(isDocumented), script("doc-examples", ...files.filter(isDocumented))),
     tally: Tally.fromSummary,
     alone: true
+  },
+  {
+    name: "chaos",
+    command: [...bare(), path.join(root, "packages/chaos/src/main.ts"), "--minutes", "2", "--seed", "1"],
+    tally: Tally.fromExitCode,
+    alone: true,
+    slow: "two minutes of faults on servers of its own"
   }
 ]
 
@@ -141,7 +151,11 @@ const print = (text) => {
   console.log(text)
 }
 
-const runStep = async ({ argv, env, name, tally }) => {
+const runStep = async ({ argv, env, left, name, tally }) => {
+  if (left !== undefined) {
+    print(`skipped ${name}: ${left} run in CI, and here with \`node scripts/run.mjs test ${name}\``)
+    return { passed: 0, failed: 0, skipped: 1 }
+  }
   const started = Date.now()
   running.set(name, started)
   const result = await run(argv, { env: { ...colours, ...(await env?.()) } })
@@ -171,6 +185,7 @@ const main = async (args) => {
     .filter(({ name }) => chosen.steps.includes(name))
     .map((step) => ({ ...step, argv: partial ? step.changed?.(files) : step.command }))
     .filter(({ argv }) => argv !== undefined)
+    .map((step) => ({ ...step, left: isCi || args.includes(step.name) ? undefined : step.slow }))
   mkdirSync(path.join(root, ".cache"), { recursive: true })
   for (const name of ["unit", "integration"]) rmSync(vitestReport(name), { force: true })
 

@@ -9,6 +9,7 @@ import { bare, root, tsx } from "./internal/process.mjs"
 
 const tasks = {
   bench: () => [...bare(), path.join(root, "packages/benchmarks/src/main.ts")],
+  chaos: () => [...bare(), path.join(root, "packages/chaos/src/main.ts")],
   demo: () => [...tsx(), path.join(root, "packages/examples/src/meeting-rooms/main.ts")],
   test: () => [process.execPath, path.join(root, "scripts/check.mjs")]
 }
