@@ -15,7 +15,10 @@ export const deliveryOf = (
   const packet = incoming(topic, received)
   const decoded = Either.getOrElse(
     Either.try(() => wire.decodeReceived(packet)),
-    (): Wire.Decoded => ({ message: plain.decodeReceived(packet).message, unreadable: "The reader of its topic has thrown" })
+    (): Wire.Decoded => ({
+      message: plain.decodeReceived(packet).message,
+      unreadable: "The reader of its topic has thrown"
+    })
   )
   return {
     message: decoded.message,
