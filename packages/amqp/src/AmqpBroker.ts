@@ -10,7 +10,7 @@ import type { SocketOptions } from "amqplib"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
@@ -26,7 +26,7 @@ import * as Link from "./internal/link.ts"
 import { prefixes } from "./internal/packet.ts"
 import * as Publisher from "./internal/publisher.ts"
 import { deliveryOf } from "./internal/received.ts"
-import { clientsOf, duration, given, positive, validated } from "./internal/settings.ts"
+import { clientsOf, duration, given, positive, timesOf, validated } from "./internal/settings.ts"
 import { sift } from "./internal/sift.ts"
 import type * as Topology from "./Topology.ts"
 
@@ -56,7 +56,10 @@ export type PublishOrder = "strict" | "pipelined"
  * @category models
  */
 export interface Options {
-  /** `amqp://user:password@host:5672/vhost`, or `amqps:` for TLS. Several are tried in turn, as the nodes of a cluster. */
+  /**
+   * `amqp://user:password@host:5672/vhost`, or `amqps:` for TLS. Several are tried in turn, as the nodes of a cluster, until
+   * one answers.
+   */
   readonly url: Redacted.Redacted | ReadonlyArray<Redacted.Redacted>
   /** Declared whenever a connection is made. Default: nothing but what is derived when consumers join. */
   readonly topology?: Topology.Topology | undefined
@@ -108,8 +111,8 @@ export interface Options {
  * Connects to RabbitMQ, with one connection for publishing and, with the first consumer, another for consuming: RabbitMQ
  * stops those that publish when it runs short of memory or disk.
  *
- * A login that is refused, a virtual host that is not there and a topology that conflicts are `Configuration`, here, and
- * never tried again. A server that cannot be reached is not an error: there is a warning, it is tried again, `publish`
+ * A login that is refused, a certificate that is not trusted, a virtual host that is not there and a topology that
+ * conflicts are `Configuration`, here, and never tried again. A server that cannot be reached is not an error: there is a warning, it is tried again, `publish`
  * answers `Retriable` for the time being, and consumers wait.
  *
  * Publishing is confirmed by RabbitMQ, persistent and mandatory: a message for which no queue is bound is `Retriable` for
@@ -124,7 +127,9 @@ export const make = (
 ): Effect.Effect<Context.Tag.Service<Broker>, BrokerError, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
-    const deadline = Duration.toMillis(options.deadline ?? "10 seconds")
+    yield* validated(options)
+    const times = yield* timesOf(options)
+    const { deadline } = times
     const recovery = options.recovery ?? defaultRecovery
     const topology = options.topology ?? {}
     const declaring: Declare.Declaring = {
@@ -132,8 +137,7 @@ export const make = (
       declare: options.declare ?? true,
       queueType: options.queueType ?? "quorum"
     }
-    const clients = yield* clientsOf(options)
-    yield* validated(topology)
+    const clients = yield* clientsOf(options, times)
     const setUp = (connection: Client.Connection) => Declare.topology(connection, declaring)
 
     let publisher: Publisher.Publisher | undefined
@@ -209,17 +213,6 @@ export const make = (
 export const layer = (options: Options): Layer.Layer<Broker, BrokerError> => Layer.scoped(Broker, make(options))
 
 /**
- * As {@link layer}, with options that the program's configuration ({@link config}) overrides.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerConfig = (
-  options: Omit<Options, "url"> = {}
-): Layer.Layer<Broker, BrokerError | ConfigError.ConfigError> =>
-  Layer.unwrapEffect(Effect.map(config, (configured) => layer({ ...options, ...configured })))
-
-/**
  * What can be configured: `CQRS_AMQP_URL`, which must be there, one URL or several with commas between them; and, each
  * optional, `CQRS_AMQP_DECLARE` (`true` or `false`), `CQRS_AMQP_QUEUE_TYPE` (`quorum`, `classic`), `CQRS_AMQP_ORDER`
  * (`strict`, `pipelined`), `CQRS_AMQP_MAX_MESSAGE_BYTES`, `CQRS_AMQP_DEADLINE`, `CQRS_AMQP_HEARTBEAT`,
@@ -242,6 +235,17 @@ export const config: Config.Config<Pick<Options, "url"> & Partial<Options>> = Co
   connectTimeout: Config.option(duration("CQRS_AMQP_CONNECT_TIMEOUT")),
   connectionName: Config.option(Config.nonEmptyString("CQRS_AMQP_CONNECTION_NAME"))
 }).pipe(Config.map(({ url, ...rest }) => ({ url, ...given(rest) })))
+
+/**
+ * As {@link layer}, with options that the program's configuration ({@link config}) overrides.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Omit<Options, "url"> = {}
+): Layer.Layer<Broker, BrokerError | ConfigError.ConfigError> =>
+  Layer.unwrapEffect(Effect.map(config, (configured) => layer({ ...options, ...configured })))
 
 // -------------------------------------------------------------------------------------
 // internal

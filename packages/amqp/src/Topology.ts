@@ -29,8 +29,8 @@ export interface Exchange {
    * its partition, by {@link partitionOf}, and each queue is bound with `#.0` and so on. A whole number from 1, and not to be
    * changed while messages are in the queues: a key might move to another. For exchanges of the type `topic` alone.
    *
-   * RabbitMQ leaves each queue with the member that came first, and moves it when that one leaves: of members that come one
-   * after the other, the later ones stand by.
+   * RabbitMQ leaves each queue with the member that came first, and gives it to the one that came next when that leaves: of
+   * members that come one after the other the later ones stand by, and nothing shares the queues out anew.
    */
   readonly partitions?: number | undefined
 }

@@ -185,4 +185,21 @@ Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
       ),
     20_000
   )
+
+  it.scopedLive("a subscription that cannot be is refused with a sentence", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.Broker
+      const any = { topics: ["any"], group: "any" }
+      const wrong: ReadonlyArray<readonly [words: string, subscription: Broker.Subscription]> = [
+        ...[0, -1, 1.5, Number.NaN].map((window) => ["window", { ...any, window }] as const),
+        ["no topics", { ...any, topics: [] }],
+        ["group", { ...any, group: "" }],
+        ["by partition", { ...any, ordering: "partitioned" }]
+      ]
+      for (const [words, subscription] of wrong) {
+        const error = yield* Effect.flip(broker.consume(subscription))
+        assert.strictEqual(error.reason, "Configuration")
+        assert.include(error.message, words)
+      }
+    }).pipe(Effect.provide(layer())), 20_000)
 })

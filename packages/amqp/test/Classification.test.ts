@@ -55,6 +55,12 @@ describe("classification", () => {
     assert.isTrue(ofConnection(error).isConfiguration)
   })
 
+  it("a certificate that is not trusted is, too, and whose it is is said", () => {
+    const judged = ofConnection(Object.assign(new Error("expired"), { code: "CERT_HAS_EXPIRED" }), "one:5671")
+    assert.isTrue(judged.isConfiguration)
+    assert.include(judged.reason, "RabbitMQ at one:5671 cannot be reached: expired: renew")
+  })
+
   it("what amqplib throws as it encodes is the message's", () => {
     assert.deepStrictEqual([new RangeError(), new TypeError(), new Error()].map(isEncoding), [true, true, false])
   })

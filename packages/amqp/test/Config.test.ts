@@ -70,6 +70,34 @@ describe("configuration", () => {
       }))
   }
 
+  it.effect("a certificate that is none is refused without being told", () =>
+    Effect.gen(function*() {
+      const error = yield* failure({ url: Redacted.make(secret), tls: { cert: "very-secret", key: "very-secret" } })
+      assert.strictEqual(error.reason, "Configuration")
+      assert.include(error.message, "PEM")
+      assert.notInclude(JSON.stringify(error), "very-secret")
+    }))
+
+  const wrong: ReadonlyArray<readonly [what: string, options: object, words: ReadonlyArray<string>]> = [
+    ["no time at all", { deadline: 0 }, ["deadline", "more than 0"]],
+    ["an endless duration", { deadline: Duration.infinity }, ["deadline", "24 days"]],
+    ["a negative duration", { connectTimeout: -5 }, ["connectTimeout", "-5"]],
+    ["a duration that is none", { heartbeat: "soon" }, ["heartbeat", "soon"]],
+    ["heartbeats that are too rare", { heartbeat: "20 hours" }, ["heartbeat", "65535 seconds"]],
+    ["another type of queue", { queueType: "stream" }, ["queueType", "stream", "quorum"]],
+    ["another order", { order: "random" }, ["order", "random", "pipelined"]],
+    ["less than a byte", { maxMessageBytes: 0.5 }, ["maxMessageBytes", "0.5"]]
+  ]
+  for (const [what, options, words] of wrong) {
+    it.live(`${what}: refused with a sentence`, () =>
+      Effect.gen(function*() {
+        const error = yield* failure({ url: Redacted.make("amqp://127.0.0.1:1"), ...options })
+        assert.instanceOf(error, Broker.BrokerError)
+        assert.strictEqual(error.reason, "Configuration")
+        for (const word of words) assert.include(error.message, word)
+      }))
+  }
+
   it.effect("partitions must be a whole number from 1, of an exchange of the type topic", () =>
     Effect.gen(function*() {
       for (const exchange of [{ partitions: 0 }, { partitions: 1.5 }, { partitions: 2, type: "fanout" }]) {

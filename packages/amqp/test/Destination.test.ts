@@ -3,7 +3,8 @@ import type { Broker } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import type { Message } from "amqplib"
 import { Effect } from "effect"
-import type { Confirming, Connection } from "../src/internal/client.ts"
+import type { Connection } from "../src/internal/client.ts"
+import type { Confirming } from "../src/internal/confirming.ts"
 import { Destination } from "../src/internal/destination.ts"
 
 interface Sent {
@@ -44,7 +45,7 @@ const make = () => {
     destination.send({
       exchange: "rooms",
       routingKey: "closed",
-      packet: { content: Buffer.from(body), options: { messageId: id } },
+      packet: { content: Buffer.from(body), properties: { messageId: id } },
       isGivenUp: () => false,
       settle: (outcome) => {
         assert.isFalse(outcomes.has(id), `${id} is answered once`)

@@ -1,9 +1,9 @@
 /** What the server itself withholds. Cut and half-open connections, restarts and removed exchanges are the suite's. */
 import { AmqpBroker } from "@effect-cqrs/amqp"
-import { Endpoint, Fixtures, type Suite } from "@effect-cqrs/testing"
+import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { afterAll, assert, describe, it, layer } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Logger, Redacted } from "effect"
-import { available, type Node, own, ownWith } from "./support/node.ts"
+import { available, isHere, type Node, own, ownWith } from "./support/node.ts"
 import { Admin, admin, cleanUp, endpoint, publish, shortOf, topicOf } from "./support/rabbitmq.ts"
 
 const { messageOf } = Fixtures
@@ -13,9 +13,6 @@ const quiet = Logger.remove(Logger.defaultLogger)
 class Own extends Context.Tag("test/Own")<Own, Node>() {}
 
 const maxMessageSize = 64 * 1024
-
-const isHere = (feature: typeof own | Suite.Unsupported): feature is typeof own =>
-  !("_tag" in feature && feature._tag === "Unsupported")
 
 Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
   afterAll(() => cleanUp(url))

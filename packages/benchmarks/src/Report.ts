@@ -25,21 +25,43 @@ export const json = (report: Report): string =>
     }))
   })
 
-export const text = (report: Report): string => {
-  const { cores, cpu, load, memoryGiB, system } = report.machine
-  return [
+export const text = (report: Report): string =>
+  [
     ...report.suites.flatMap(({ name, results }) => [`${name}, median (lowest to highest round)`, table(results), ""]),
+    ...place(report)
+  ].join("\n")
+
+/** Where and how it was measured, sentence by sentence. */
+export const place = ({ machine, scale, servers, versions }: Omit<Report, "suites">): ReadonlyArray<string> => {
+  const { cores, cpu, load, memoryGiB, system } = machine
+  return [
     `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}`,
-    listed(report.versions),
-    ...Object.entries(report.servers).map(([name, settings]) => `${name}: ${listed(settings)}`),
+    listed(versions),
+    ...Object.entries(servers).map(([name, settings]) => `${name}: ${listed(settings)}`),
     ...(load < cores / 4
       ? []
-      : [`The machine was busy with something else: its load was ${short(load)} before the run began.`]),
-    ...(report.scale === 1
+      : [`The machine was busy with something else: its load was ${short(load)} before the run began`]),
+    ...(scale === 1
       ? []
-      : [`At ${report.scale} of the full sizes: figures of full runs only are to be compared.`])
-  ].join("\n")
+      : [`At ${scale} of the full sizes: figures of full runs only are to be compared`])
+  ]
 }
+
+/** What a table says of each result: row, what, figure, twin, ratio, target, verdict. */
+export const cells = (results: ReadonlyArray<Result>): ReadonlyArray<ReadonlyArray<string>> =>
+  results.map(({ ratio, reason, row, subject, twin, verdict }) =>
+    subject === undefined
+      ? [row.id, row.title, "", "", "", targetOf(row.target), `${verdict}: ${reason}`]
+      : [
+        row.id,
+        row.title,
+        `${figure(subject)} ${row.unit}`,
+        twin === undefined ? "" : figure(twin),
+        ratio === undefined ? "" : figure(ratio),
+        targetOf(row.target),
+        verdict
+      ]
+  )
 
 // -------------------------------------------------------------------------------------
 // internal
@@ -48,22 +70,7 @@ export const text = (report: Report): string => {
 const headings = ["row", "what", "figure", "twin", "ratio", "target", ""]
 
 const table = (results: ReadonlyArray<Result>): string => {
-  const lines = [
-    headings,
-    ...results.map(({ ratio, reason, row, subject, twin, verdict }) =>
-      subject === undefined
-        ? [row.id, row.title, "", "", "", targetOf(row.target), `${verdict}: ${reason}`]
-        : [
-          row.id,
-          row.title,
-          `${figure(subject)} ${row.unit}`,
-          twin === undefined ? "" : figure(twin),
-          ratio === undefined ? "" : figure(ratio),
-          targetOf(row.target),
-          verdict
-        ]
-    )
-  ]
+  const lines = [headings, ...cells(results)]
   const widths = headings.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
   return lines.map((line) => line.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()).join("\n")
 }

@@ -33,6 +33,16 @@ export interface Row {
   /** The target is for subject over twin, by rounds; without a twin it is for the subject itself. */
   readonly twin?: Source | undefined
   readonly target?: Target | undefined
+  /** Its place in a chart of its suite, where it shows how something grows. */
+  readonly point?: { readonly chart: string; readonly x: number } | undefined
+}
+
+/** How a figure grows with something: the rows that are points of it are a line, over a logarithmic axis. */
+export interface Chart {
+  readonly id: string
+  readonly title: string
+  /** What grows, with its unit. */
+  readonly x: string
 }
 
 export interface Measurement {
@@ -55,4 +65,5 @@ export interface Suite {
   /** Packages whose versions the report names. */
   readonly packages: ReadonlyArray<string>
   readonly measurements: ReadonlyArray<Measurement>
+  readonly charts?: ReadonlyArray<Chart> | undefined
 }

@@ -24,6 +24,7 @@ import * as Progress from "./Progress.ts"
 import * as Report from "./Report.ts"
 import { Fault, Run } from "./Run.ts"
 import { measure, sentence } from "./Runner.ts"
+import * as Saved from "./Saved.ts"
 import type { Row, Suite } from "./Suite.ts"
 
 class BadOptions extends Schema.TaggedError<BadOptions>()("BadOptions", { message: Schema.String }) {}
@@ -50,12 +51,20 @@ const command = Command.make("bench", {
     Options.withDescription("Rounds that count, instead of each measurement's own")
   ),
   json: Options.boolean("json").pipe(Options.withDescription("Print the report as one JSON object")),
+  save: Options.boolean("save").pipe(
+    Options.withDescription("Keep the results of whole suites, and draw them, in docs/benchmarks")
+  ),
   fault: Options.choice("fault", Fault.literals).pipe(
     Options.withDescription("Make the work go wrong, to see that it is noticed"),
     Options.optional
   )
 }, (options) =>
   Effect.gen(function*() {
+    if (options.save && (options.only.length > 0 || Option.isSome(options.fault))) {
+      return yield* new BadOptions({
+        message: "What is kept is whole suites as they are: --save goes without --only and --fault"
+      })
+    }
     const suites = yield* chosen(yield* all, options.suites, options.only)
     const before = yield* machine
     const scale = Option.getOrElse(options.scale, () => options.quick ? quickScale : 1)
@@ -90,6 +99,7 @@ const command = Command.make("bench", {
       suites: reports
     }
     yield* Console.log(options.json ? Report.json(report) : Report.text(report))
+    if (options.save) yield* Saved.save(suites.map(({ suite }) => suite), report)
     if (reports.some(({ results }) => results.some(({ verdict }) => verdict === "failed"))) return yield* new Failed()
   }))
 

@@ -102,6 +102,11 @@ export interface Delivery {
   /** How often it was handed out before, as far as the broker knows; 0 the first time. */
   readonly redeliveries: number
   /**
+   * Where it came from, and since when: an object for each partition, from when this member got it, or for each channel.
+   * What comes first from one may be what another process has died of. What is no object tells nothing apart.
+   */
+  readonly origin?: unknown
+  /**
    * Publishes it once more as it came, body, key, and headers byte for byte whether they can be read or not, and answers
    * as {@link Broker} does for one message. It does not settle it.
    */

@@ -135,10 +135,10 @@ export const redrivenFor = headers.redrivenFor
  * handler of the message failed.
  *
  * **A message that kills the process** comes again when the process does, and kills it again. With the inbox such deaths
- * are counted: a message that was handed out before, and the first 32 of each start (4 for each place of `concurrency`
- * if that is more) that were not handled before, have their start committed before a handler runs, which costs one more
- * commit; so do the duplicates up to these. One that was in flight
- * at a death is then handled with no other message of the consumers that share its inbox beside it, and is a dead letter
+ * are counted: a message that was handed out before, and the first 32 (4 for each place of `concurrency` if that is more)
+ * of each partition that this member gets, or of each channel, that were not handled before, have their start committed
+ * before a handler runs, which costs one more commit; so do the duplicates up to these. One that was in flight at a death
+ * is then handled with no other message of the consumers that share its inbox beside it, and is a dead letter
  * after so many deaths as `deaths` says; any outcome clears it, and so does the dead letter. Without the inbox nothing is
  * counted: the process goes on dying until somebody takes the message away.
  *

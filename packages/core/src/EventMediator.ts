@@ -138,7 +138,9 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
     ): Effect.Effect<ReadonlyArray<Handled>, EventMediatorError> => {
       const decoded = Serialization.decodeOn(fiber, found.definition, message)
       return isReady(decoded)
-        ? Either.isRight(decoded) ? handle(found, decoded.right, message, options) : Effect.fail(undecodable(decoded.left))
+        ? Either.isRight(decoded)
+          ? handle(found, decoded.right, message, options)
+          : Effect.fail(undecodable(decoded.left))
         : Effect.matchEffect(decoded, {
           onSuccess: (event) => handle(found, event, message, options),
           onFailure: (error) => Effect.fail(undecodable(error))

@@ -23,7 +23,10 @@ export interface Item {
   readonly deliver: () => Delivery
   /** What is in order: as a rule the topic and the key, as one text. `undefined`: nothing is. */
   readonly lane: string | undefined
-  /** Where it came from, as a partition or a channel: {@link Handout.withdraw} takes it back by this. */
+  /**
+   * Where it came from, as a partition or a channel, an object if it is one: {@link Handout.withdraw} takes it back by this.
+   * It is the `origin` of the delivery that is handed out.
+   */
   readonly origin: unknown
   /** Called once, when it was handled; never after it was withdrawn. */
   readonly onSettled: () => void
@@ -383,6 +386,7 @@ const heldOf = (slot: Slot, settle: (slot: Slot) => void): Held => {
     unreadable: delivery.unreadable,
     isTombstone: delivery.isTombstone,
     redeliveries: delivery.redeliveries + slot.failures,
+    origin: slot.item.origin,
     forward: delivery.forward,
     settle: Effect.sync(() => settle(slot))
   }

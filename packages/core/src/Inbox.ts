@@ -263,7 +263,8 @@ export const purging = (
 }
 
 /**
- * An inbox inside this process, which forgets everything with it. It keeps keys for 7 days.
+ * An inbox inside this process, which forgets everything with it. It keeps keys for 7 days. Beside a transactor of another
+ * database a key is forgotten if the outcome of its commit is unknown (`OutcomeUnknown`): its effect runs once more.
  *
  * @since 0.1.0
  * @category layers

@@ -213,9 +213,11 @@ const fail = (reason: SerializationError["reason"], message: string) =>
   Either.left(new SerializationError({ reason, message }))
 
 const compressorFor = (options: Options, encoding: string): Compressor.Compressor | undefined =>
-  options.compressors === undefined && encoding === Compressor.identity.encoding ? Compressor.identity : (options.compressors ?? Compressor.defaults).find((one) => one.encoding === encoding) ??
-    // small payloads are written as they are
-    [options.compressor, Compressor.identity].find((one) => one?.encoding === encoding)
+  options.compressors === undefined && encoding === Compressor.identity.encoding ?
+    Compressor.identity :
+    (options.compressors ?? Compressor.defaults).find((one) => one.encoding === encoding) ??
+      // small payloads are written as they are
+      [options.compressor, Compressor.identity].find((one) => one?.encoding === encoding)
 
 const codecFor = (options: Options, { contentType, topic }: Message): Codec.Codec | undefined => {
   const own = options.codecs?.[topic] ?? options.codec ?? Codec.json

@@ -244,7 +244,7 @@ const outermost = <A, E, R>(
               const ended = Exit.isSuccess(exit)
                 ? journal.committed(emissionsAfterCommit)
                 : isUnknown(exit.cause)
-                ? Effect.void
+                ? journal.unknown
                 : journal.rolledBack
               return Effect.zipRight(Effect.zipRight(Scope.close(scope, exit), ended), exit)
             })

@@ -224,6 +224,16 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
     }
   }
 
+  const names = new Map<string, string>()
+  /** Made once for each attribute: a name that is put together anew is looked up among all that are in use. */
+  const headerOf = (attribute: string): string => {
+    const known = names.get(attribute)
+    if (known !== undefined) return known
+    const name = prefix + attribute
+    names.set(attribute, name)
+    return name
+  }
+
   return {
     encode: (message) => {
       const headers: Record<string, string> = {}
@@ -252,7 +262,7 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
             "send it in structured mode"
         )
       }
-      for (const name in known) if (name !== "datacontenttype") headers[prefix + name] = known[name]!
+      for (const name in known) if (name !== "datacontenttype") headers[headerOf(name)] = known[name]!
       return Either.right({
         headers,
         contentType: message.contentType,

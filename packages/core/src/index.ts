@@ -260,6 +260,13 @@ export * as Subscribers from "./Subscribers.ts"
 export * as Timeout from "./Timeout.ts"
 
 /**
+ * For adapters: what is wrong with the TLS of a connection where waiting does not mend it.
+ *
+ * @since 0.1.0
+ */
+export * as Tls from "./Tls.ts"
+
+/**
  * A middleware that opens a span round a handler.
  *
  * @since 0.1.0

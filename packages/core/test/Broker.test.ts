@@ -233,32 +233,29 @@ describe("Broker over memory", () => {
 
   const keyed = fc.array(fc.constantFrom("a", "b", "c", undefined), { maxLength: 40 })
 
-  it.prop(
+  it.scoped.prop(
     "every message is settled once, and those of one key in order, whatever fails and however many take at a time",
     [keyed, fc.integer({ min: 1, max: 5 }), fc.infiniteStream(fc.integer({ min: 0, max: 3 }))],
-    ([keys, takers, chance]) => {
-      const handled: Array<{ readonly key: string | undefined; readonly n: number }> = []
-      Effect.runSync(
-        Effect.scoped(Effect.gen(function*() {
-          const source = yield* subscribe()
-          const worker = Effect.forever(Effect.ignore(Effect.scoped(Effect.gen(function*() {
-            const { message } = yield* source.take
-            yield* Effect.yieldNow()
-            if (chance.next().value === 0) return yield* Effect.fail("again")
-            handled.push({ key: message.key, n: Number(message.id) })
-          }))))
-          const fibers = yield* Effect.forEach(Array.from({ length: takers }), () => Effect.fork(worker))
-          yield* publishAll(keys.map((key, n) => ({ key, id: String(n) })))
-          for (let i = 0; i < 20; i++) yield* settled
-          yield* Fiber.interruptAll(fibers)
-        })).pipe(Effect.provide(Broker.layerMemory()))
-      )
-      assert.deepStrictEqual(handled.map(({ n }) => n).sort((a, b) => a - b), keys.map((_, n) => n))
-      for (const key of ["a", "b", "c"]) {
-        const order = handled.filter((one) => one.key === key).map(({ n }) => n)
-        assert.deepStrictEqual(order, [...order].sort((a, b) => a - b))
-      }
-    },
+    ([keys, takers, chance]) =>
+      Effect.gen(function*() {
+        const handled: Array<{ readonly key: string | undefined; readonly n: number }> = []
+        const source = yield* subscribe()
+        const worker = Effect.forever(Effect.ignore(Effect.scoped(Effect.gen(function*() {
+          const { message } = yield* source.take
+          yield* Effect.yieldNow()
+          if (chance.next().value === 0) return yield* Effect.fail("again")
+          handled.push({ key: message.key, n: Number(message.id) })
+        }))))
+        const fibers = yield* Effect.forEach(Array.from({ length: takers }), () => Effect.fork(worker))
+        yield* publishAll(keys.map((key, n) => ({ key, id: String(n) })))
+        for (let i = 0; i < 20; i++) yield* settled
+        yield* Fiber.interruptAll(fibers)
+        assert.deepStrictEqual(handled.map(({ n }) => n).sort((a, b) => a - b), keys.map((_, n) => n))
+        for (const key of ["a", "b", "c"]) {
+          const order = handled.filter((one) => one.key === key).map(({ n }) => n)
+          assert.deepStrictEqual(order, [...order].sort((a, b) => a - b))
+        }
+      }).pipe(Effect.provide(Broker.layerMemory())),
     { fastCheck: { numRuns: 50 } }
   )
 })

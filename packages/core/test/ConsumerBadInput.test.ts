@@ -2,26 +2,11 @@ import { Broker, Consumer, type Message, Metrics, Serialization, Subscribers } f
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Metric } from "effect"
 import { gzipSync } from "node:zlib"
-import { message, quiet, RoomClosed, settled } from "./fixtures.ts"
+import { message, quiet, received, RoomClosed, settled } from "./fixtures.ts"
 
 const payload = (n: number) => new TextEncoder().encode(JSON.stringify({ room: "blue", n }))
 const closed = (n: number, given: Partial<Message.Message> = {}) =>
   message({ id: String(n), payload: payload(n), ...given })
-
-/** A broker that hands out some messages otherwise than they were published. */
-const received = (change: (id: string) => Partial<Broker.Delivery>) =>
-  Layer.effect(
-    Broker.Broker,
-    Effect.map(Broker.Broker, (broker) => ({
-      ...broker,
-      consume: (subscription: Broker.Subscription) =>
-        Effect.map(broker.consume(subscription), (source): Broker.Source => ({
-          ...source,
-          takeMany: (limit) =>
-            Effect.map(source.takeMany(limit), (many) => many.map((one) => ({ ...one, ...change(one.message.id) })))
-        }))
-    }))
-  ).pipe(Layer.provide(Broker.layerMemory()))
 
 /** Publishes, lets a consumer go over it, and answers what it has handled and what is dead. */
 const consumed = (

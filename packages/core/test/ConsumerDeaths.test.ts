@@ -1,7 +1,7 @@
 import { Broker, Consumer, Inbox, type Message, OutboxStorage, Subscribers, Transaction } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Layer, Schedule, Scope, TestClock } from "effect"
-import { Memory, message, quiet, RoomClosed, settled } from "./fixtures.ts"
+import { Memory, message, quiet, received, RoomClosed, settled } from "./fixtures.ts"
 
 /** What outlives a process. */
 class World extends Context.Tag("test/World")<World, {
@@ -292,27 +292,33 @@ describe("starts are counted", () => {
       const { counted, storage } = yield* counting
       const { handled } = yield* World
       const messages = Array.from({ length: 40 }, (_, n) => closed(n, { key: "one" }))
-      const redelivering = Layer.effect(
-        Broker.Broker,
-        Effect.map(Broker.Broker, (broker) => ({
-          ...broker,
-          consume: (subscription: Broker.Subscription) =>
-            Effect.map(broker.consume(subscription), (source): Broker.Source => ({
-              ...source,
-              takeMany: (limit) =>
-                Effect.map(
-                  source.takeMany(limit),
-                  (many) => many.map((one) => one.message.id === "37" ? { ...one, redeliveries: 1 } : one)
-                )
-            }))
-        }))
-      ).pipe(Layer.provide(Broker.layerMemory()))
+      const redelivering = received((id) => id === "37" ? { redeliveries: 1 } : {})
       const process = yield* run(messages, { h: () => Effect.void }, {}, storage, redelivering)
       for (let i = 0; i < 10; i++) yield* settled
       assert.strictEqual(handled.length, 40)
       assert.deepStrictEqual(counted, [...Array.from({ length: 32 }, (_, n) => `${n}`), "37"])
       yield* process.close
     }).pipe(Effect.provide(Ground)))
+
+  for (const batch of [undefined, { size: 8 }]) {
+    it.effect(
+      `for the first 32 of each partition, however many came from others before${batch ? ", in batches" : ""}`,
+      () =>
+        Effect.gen(function*() {
+          const { counted, storage } = yield* counting
+          const { handled } = yield* World
+          const messages = Array.from({ length: 80 }, (_, n) => closed(n, { key: "one" }))
+          const partitions = [{}, {}]
+          const partitioned = received((id) => ({ origin: partitions[Number(id) < 40 ? 0 : 1] }))
+          const process = yield* run(messages, { h: () => Effect.void }, { batch }, storage, partitioned)
+          for (let i = 0; i < 10; i++) yield* settled
+          assert.strictEqual(handled.length, 80)
+          const first = (from: number) => Array.from({ length: 32 }, (_, n) => `${from + n}`)
+          assert.deepStrictEqual(counted, [...first(0), ...first(40)])
+          yield* process.close
+        }).pipe(Effect.provide(Ground))
+    )
+  }
 
   it.effect("and while the storage cannot be asked the message is held", () =>
     Effect.gen(function*() {

@@ -47,6 +47,19 @@ describe("Handout", () => {
       assert.strictEqual(handout.size(), 4)
     }))
 
+  it.scoped("each says where it came from, however often it is handed out", () =>
+    Effect.gen(function*() {
+      const handout = Handout.make()
+      const source = yield* handout.join
+      const origins = [{ partition: 0 }, { partition: 1 }]
+      for (const origin of origins) handout.offer(itemOf("1", undefined, { origin }))
+      for (let round = 0; round < 2; round++) {
+        const taken = Effect.flatMap(source.takeMany(2), (deliveries) => Effect.fail(deliveries))
+        const deliveries = yield* Effect.flip(Effect.scoped(taken))
+        assert.deepStrictEqual((deliveries as ReadonlyArray<Broker.Held>).map(({ origin }) => origin), origins)
+      }
+    }))
+
   it.scoped("what cannot be read kills its taker, and is handed out again, with those behind it", () =>
     Effect.gen(function*() {
       const handout = Handout.make()

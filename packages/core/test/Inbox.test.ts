@@ -48,6 +48,35 @@ describe("Inbox.process", () => {
       }).pipe(Effect.provide(Ground)))
   }
 
+  it.effect("in memory, forgets a key of which nobody knows whether it was committed, and those who wait go on", () =>
+    Effect.gen(function*() {
+      const transactor = yield* Transactor.Transactor
+      const lost = new Transaction.TransactionError({ reason: "OutcomeUnknown", message: "gone" })
+      const losing = Transactor.Transactor.of({
+        ...transactor,
+        begin: (options) =>
+          Effect.map(transactor.begin(options), (session) => ({
+            ...session,
+            commit: () => Effect.zipRight(session.rollback, Effect.fail(lost))
+          }))
+      })
+      const isBusy = yield* Deferred.make<void>()
+      const first = yield* Effect.fork(
+        Inbox.process(key, Deferred.await(isBusy)).pipe(
+          Effect.provideService(Transactor.Transactor, losing),
+          Effect.flip
+        )
+      )
+      yield* settled
+      const second = yield* Effect.fork(Inbox.process(key, add))
+      yield* settled
+      yield* Deferred.succeed(isBusy, undefined)
+      assert.strictEqual(yield* Fiber.join(first), lost)
+      yield* settled
+      assert.deepStrictEqual(second.unsafePoll()?._tag, "Success")
+      assert.strictEqual(yield* stored, 1)
+    }).pipe(Effect.provide(Ground)))
+
   it.effect("inside an outer transaction is part of it", () =>
     Effect.gen(function*() {
       yield* Effect.ignore(Transaction.run(Effect.zipRight(Inbox.process(key, add), Effect.fail("no"))))

@@ -144,6 +144,21 @@ export const settled = Effect.forEach(
   { discard: true }
 )
 
+/** A broker that hands out some messages otherwise than they were published. */
+export const received = (change: (id: string) => Partial<Broker.Delivery>) =>
+  Layer.effect(
+    Broker.Broker,
+    Effect.map(Broker.Broker, (broker) => ({
+      ...broker,
+      consume: (subscription: Broker.Subscription) =>
+        Effect.map(broker.consume(subscription), (source): Broker.Source => ({
+          ...source,
+          takeMany: (limit) =>
+            Effect.map(source.takeMany(limit), (many) => many.map((one) => ({ ...one, ...change(one.message.id) })))
+        }))
+    }))
+  ).pipe(Layer.provide(Broker.layerMemory()))
+
 /** Log entries as text: level, message, annotations. */
 export class Logs extends Context.Tag("test/Logs")<Logs, Array<string>>() {}
 

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Broker, type BrokerError, type Outcome } from "@effect-cqrs/core/Broker"
+import * as Tls from "@effect-cqrs/core/Tls"
 import * as Wire from "@effect-cqrs/core/Wire"
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
@@ -29,7 +30,7 @@ import { decode, encode, laneOf, type Outgoing } from "./internal/record.ts"
 import * as Session from "./internal/session.ts"
 import * as Settings from "./internal/settings.ts"
 import { sift } from "./internal/sift.ts"
-import { brokerError, check, configuration, ensure } from "./internal/topology.ts"
+import { brokerError, check, configuration, ensure, required, stateOf } from "./internal/topology.ts"
 import type { Topology } from "./Topology.ts"
 
 /**
@@ -143,12 +144,13 @@ export interface ConsumerOptions {
  * - **Publishing** is idempotent and acknowledged by all replicas in sync. Messages of one key are in order. It can be
  *   interrupted.
  * - **Consuming**: members of a group share the partitions. What is settled is committed up to the first that is not.
- *   Messages come again after a crash, and where handlers take longer than a change of members waits for. If Kafka cannot
- *   be reached when it begins, `consume` fails with `Unavailable`; afterwards it goes on by itself.
+ *   Messages come again after a crash, and where handlers take longer than a change of members waits for. Of transactions
+ *   what is committed is handed out. If Kafka cannot be reached when it begins, `consume` fails with `Unavailable`;
+ *   afterwards it goes on by itself.
  * - **`sift`** fails with `Unavailable` while the group has members.
  *
- * It fails with `Configuration` for what waiting does not mend: wrong credentials, options that cannot be, topics that
- * are not as the topology has them. If Kafka cannot be reached it is made all the same, with a warning.
+ * It fails with `Configuration` for what waiting does not mend: wrong credentials, a certificate that is not trusted,
+ * options that cannot be, topics that are not as the topology has them. If Kafka cannot be reached it is made all the same, with a warning.
  *
  * @example
  * ```ts
@@ -180,6 +182,10 @@ export const make = (
     }
     yield* Settings.oneOf("producer.partitioner", producer.partitioner, ["murmur2", "crc32"])
     yield* Settings.oneOf("consumer.order", consumer.order, ["key", "partition"])
+    if (typeof options.tls === "object") {
+      const mistake = Tls.mistake(options.tls)
+      if (mistake !== undefined) return yield* configuration(mistake)
+    }
     yield* Settings.oneOf("sasl.mechanism", options.sasl?.mechanism, [...mechanisms, "oauthbearer"])
     const compression = yield* Compression.find(producer.compression ?? "none")
     const maxBytesPerPartition = yield* Settings.whole(
@@ -257,15 +263,16 @@ export const make = (
           if (!Number.isSafeInteger(window) || window < 1) {
             return yield* configuration(`The window of a subscription is ${window}: it must be a whole number from 1`)
           }
-          const problems = yield* Catalog.problems(catalog, [...subscription.topics, ...subscription.publishesTo ?? []])
-            .pipe(
-              Effect.timeoutFail({
-                duration: settings.requestTimeout,
-                onTimeout: () => new Error("it does not answer")
-              }),
-              Effect.mapError(brokerError)
-            )
-          if (problems.length > 0) return yield* configuration(problems.join(". "))
+          if (subscription.group === "") return yield* configuration("The group of a subscription is empty: name it")
+          if (subscription.topics.length === 0) {
+            return yield* configuration("The subscription has no topics: name one")
+          }
+          yield* required(
+            catalog,
+            [...subscription.topics, ...subscription.publishesTo ?? []],
+            settings.requestTimeout
+          )
+          yield* stateOf(client, subscription.group)
           return yield* Member.join(settings, {
             deliver,
             window,
@@ -287,7 +294,18 @@ export const make = (
           })
         }),
       sift: (queue, decide) =>
-        sift({ client, catalog, fromBeginning: consumer.fromBeginning ?? true, deliver, append }, queue, decide)
+        sift(
+          {
+            client,
+            catalog,
+            fromBeginning: consumer.fromBeginning ?? true,
+            timeout: settings.requestTimeout,
+            deliver,
+            append
+          },
+          queue,
+          decide
+        )
     })
   })
 
@@ -373,7 +391,10 @@ export const layerConfig = (
 // internal
 // -------------------------------------------------------------------------------------
 
-const isAddress = (address: string): boolean => /^[^:\s@/]+:\d{1,5}$/.test(address)
+const isAddress = (address: string): boolean => {
+  const port = Number(/^[^:\s@/]+:(\d{1,5})$/.exec(address)?.[1])
+  return port > 0 && port <= 65_535
+}
 
 function given<K extends string, A>(name: K, value: Option.Option<A>): { readonly [_ in K]?: A } {
   return (Option.isSome(value) ? { [name]: value.value } : {}) as { readonly [_ in K]?: A }

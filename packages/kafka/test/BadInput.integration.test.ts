@@ -1,23 +1,9 @@
 /** What goes wrong from outside has one clear answer, and harms nothing beside it. */
-import {
-  Broker,
-  BucketOwner,
-  Compressor,
-  Consumer,
-  ConsumerDeadLetters,
-  Event,
-  OutboxStorage,
-  Relay,
-  Serialization,
-  Subscribers,
-  Transaction,
-  Transactor
-} from "@effect-cqrs/core"
+import { Broker, BucketOwner, OutboxStorage, Relay, Transaction, Transactor } from "@effect-cqrs/core"
 import { KafkaBroker } from "@effect-cqrs/kafka"
 import { Endpoint, Fixtures, Proxy } from "@effect-cqrs/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Redacted, Schedule, Schema } from "effect"
-import { gzipSync } from "node:zlib"
+import { Effect, Layer, Logger, Redacted, Schedule } from "effect"
 import { endpoint, hasty, on, topic, unique, withAdmin } from "./support/kafka.ts"
 
 const { messageOf } = Fixtures
@@ -153,61 +139,19 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
     20_000
   )
 
-  it.scopedLive(
-    "a body that is corrupt, and one that is a bomb, are dead letters, and the consumer goes on",
-    () =>
-      Effect.gen(function*() {
-        const name = yield* topic(brokers, "bodies", { partitions: 1 })
-        const dead = yield* topic(brokers, "bodies_dead", { partitions: 1 })
-        const group = unique("reader")
-        class RoomClosed extends Event.notification<RoomClosed>()("room_closed", {
-          topic: name,
-          payload: { n: Schema.Number },
-          key: () => "key"
-        }) {}
-        const handled: Array<number> = []
-        yield* Layer.build(
-          Consumer.layer({ subscription: { group }, events: [RoomClosed], deadLetter: { topic: dead } }).pipe(
-            Layer.provide(Subscribers.layer(RoomClosed, { note: ({ n }) => Effect.sync(() => void handled.push(n)) }))
-          )
-        )
-        const broker = yield* Broker.Broker
-        const letters = yield* ConsumerDeadLetters.make({ group, topic: dead })
-        const { compress } = Compressor.gzip()
-        const bomb = yield* compress(new Uint8Array(64 * 1024 * 1024))
-        const closed = (id: string, payload: Uint8Array) =>
-          messageOf({ id, topic: name, name: "room_closed", contentEncoding: "gzip", payload })
-        const whole = gzipSync(JSON.stringify({ n: 1 }))
-        assert.deepStrictEqual(
-          shortOf(
-            yield* broker.publish([
-              closed("cut", whole.subarray(0, 12)),
-              closed("noise", new TextEncoder().encode("{\"n\":1}")),
-              closed("bomb", bomb),
-              closed("whole", whole)
-            ])
-          ),
-          ["Delivered", "Delivered", "Delivered", "Delivered"]
-        )
-        yield* Fixtures.eventually("the last one is handled", Effect.sync(() => handled), ({ length }) => length === 1)
-        const found = yield* letters.list()
-        assert.deepStrictEqual(found.map(({ id }) => id), ["cut", "noise", "bomb"])
-        for (const { reason } of found) assert.include(reason, "gzip")
-        assert.include(found[2]?.reason, "maxDecompressedBytes")
-        assert.deepStrictEqual(found.map(({ message }) => message.payload.length), [12, 7, bomb.length])
-      }).pipe(
-        Effect.provide(Layer.merge(layer(), Serialization.layer({ maxDecompressedBytes: 1024 * 1024 })))
-      ),
-    30_000
-  )
-
   it.scopedLive("a subscription that cannot be is refused with a sentence", () =>
     Effect.gen(function*() {
       const broker = yield* Broker.Broker
-      for (const window of [0, -1, 1.5, Number.NaN]) {
-        const error = yield* Effect.flip(broker.consume({ topics: ["any"], group: "any", window }))
+      const any = { topics: ["any"], group: "any" }
+      const wrong: ReadonlyArray<readonly [words: string, subscription: Broker.Subscription]> = [
+        ...[0, -1, 1.5, Number.NaN].map((window) => ["window", { ...any, window }] as const),
+        ["no topics", { ...any, topics: [] }],
+        ["group", { ...any, group: "" }]
+      ]
+      for (const [words, subscription] of wrong) {
+        const error = yield* Effect.flip(broker.consume(subscription))
         assert.strictEqual(error.reason, "Configuration")
-        assert.include(error.message, "window")
+        assert.include(error.message, words)
       }
     }).pipe(Effect.provide(layer())), 20_000)
 })

@@ -90,6 +90,7 @@ describe("options", () => {
   const wrong: ReadonlyArray<readonly [string, Partial<KafkaBroker.Options>, ReadonlyArray<string>]> = [
     ["no brokers", { brokers: [] }, ["brokers", "host:port"]],
     ["a broker without a port", { brokers: ["one:9092", "two"] }, ["two", "host:port"]],
+    ["a port that is none", { brokers: ["one:99999"] }, ["one:99999", "host:port"]],
     ["a URL in place of an address", { brokers: ["kafka://orders:very-secret@one:9092"] }, ["host:port"]],
     ["another partitioner", { producer: { partitioner: "random" as "crc32" } }, ["partitioner", "random", "murmur2"]],
     ["another compression", { producer: { compression: "brotli" as "gzip" } }, ["compression", "brotli"]],
@@ -100,6 +101,7 @@ describe("options", () => {
       { sasl: { mechanism: "SCRAM-SHA-512" as "plain", username: "orders", password: Redacted.make("very-secret") } },
       ["mechanism", "SCRAM-SHA-512", "scram-sha-512"]
     ],
+    ["a certificate that is none", { tls: { cert: "very-secret", key: "very-secret" } }, ["tls", "PEM"]],
     ["a negative duration", { requestTimeout: -5 }, ["requestTimeout", "-5", "more than 0"]],
     ["no time at all", { producer: { deadline: 0 } }, ["deadline", "more than 0"]],
     ["an endless duration", { connectionTimeout: Duration.infinity }, ["connectionTimeout", "24 days"]],

@@ -109,6 +109,20 @@ describe("what a member holds", () => {
     assert.deepStrictEqual([...holding.parts()].map(({ prefix }) => prefix.position()), [5])
     assert.strictEqual(lost[0]!.prefix.position(), 0)
   })
+
+  it("what is committed while the first fetch after joining is under way takes nothing back", () => {
+    const { fetch, holding, take } = setup(10, [0])
+    const part = fetch(0, 0, 6)!
+    const out = take()
+    holding.assign({ topic: [0] })
+    for (const { end } of out.slice(0, 4)) end("settled")
+    part.committed = part.prefix.position()
+    assert.strictEqual(fetch(0, 0, 8), part)
+    assert.deepStrictEqual(take().map(({ delivery }) => delivery.unreadable), ["topic/0/6", "topic/0/7"])
+    // but the group's offset was moved back by somebody if it is behind what was committed before
+    holding.assign({ topic: [0] })
+    assert.notStrictEqual(fetch(0, 3, 8), part)
+  })
 })
 
 describe("prefix", () => {

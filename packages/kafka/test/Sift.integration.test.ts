@@ -96,7 +96,10 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
         Context.get(Broker.Broker)
       )
       yield* broker.publish([Fixtures.messageOf({ topic: name, id: "1" })])
-      assert.strictEqual(yield* broker.sift({ topic: name, group: unique("first") }, () => Effect.succeed("settled")), 1)
+      assert.strictEqual(
+        yield* broker.sift({ topic: name, group: unique("first") }, () => Effect.succeed("settled")),
+        1
+      )
     }), 60_000)
 
   it.scopedLive(

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, TestClock } from "effect"
+import { Effect, Fiber, Logger, TestClock } from "effect"
 import * as Catalog from "../src/internal/catalog.ts"
-import { ensure } from "../src/internal/topology.ts"
+import { ensure, required } from "../src/internal/topology.ts"
 
 /** A cluster of three nodes, in which each topic has its number of replicas and its least. */
 const cluster = (topics: Readonly<Record<string, readonly [replicas: number, least: string]>>) =>
@@ -24,7 +24,75 @@ const cluster = (topics: Readonly<Record<string, readonly [replicas: number, lea
       Effect.succeed(names.map((topic) => ({ topic, values: new Map([["min.insync.replicas", topics[topic]![1]]]) })))
   }, 1000)
 
+/** A cluster of one node that answers about each topic, one answer after the other, the last one for good. */
+const answering = (...codes: ReadonlyArray<number>) => {
+  const left = [...codes]
+  return Catalog.make({
+    metadata: (names) =>
+      Effect.sync(() => {
+        const topicErrorCode = left.length > 1 ? left.shift()! : left[0]!
+        return {
+          brokers: [],
+          topicMetadata: names.map((topic) => ({
+            topic,
+            topicErrorCode,
+            partitionMetadata: topicErrorCode === 0
+              ? [{ partitionId: 0, partitionErrorCode: 0, leader: 1, replicas: [1] }]
+              : []
+          }))
+        }
+      }),
+    configs: () => Effect.succeed([])
+  }, 1000)
+}
+const leaderNotAvailable = 5
+const unknownTopic = 3
+
 describe("topics", () => {
+  it.effect("one that has no leader yet is waited for", () =>
+    Effect.gen(function*() {
+      const catalog = yield* answering(leaderNotAvailable, leaderNotAvailable, 0)
+      const fiber = yield* Effect.fork(required(catalog, ["meetings"], 1000))
+      yield* TestClock.adjust("900 millis")
+      const [found] = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(found?.leaders, [1])
+    }))
+
+  it.effect("one that gets no leader is out, and no matter of configuration", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.fork(Effect.flip(required(yield* answering(leaderNotAvailable), ["meetings"], 1000)))
+      yield* TestClock.adjust("3 seconds")
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(error.reason, "Unavailable")
+      assert.include(error.message, "The topic meetings: Kafka answered LEADER_NOT_AVAILABLE")
+      const topology = { topics: [{ name: "meetings", partitions: 1 }] }
+      const ensuring = ensure(
+        { createTopics: () => Effect.succeed([]) },
+        yield* answering(leaderNotAvailable),
+        topology,
+        1
+      )
+      assert.strictEqual((yield* Effect.flip(ensuring)).reason, "Unavailable")
+    }))
+
+  it.effect("one that is not there is said so at once, by name", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(required(yield* answering(unknownTopic), ["meetings"], 1000))
+      assert.strictEqual(error.reason, "Configuration")
+      assert.include(error.message, "The topic meetings: Kafka answered UNKNOWN_TOPIC_OR_PARTITION")
+    }))
+
+  it.effect("one that was made is there when this ends, though nodes learn of it late", () =>
+    Effect.gen(function*() {
+      const catalog = yield* answering(unknownTopic, unknownTopic, leaderNotAvailable, 0)
+      const createTopics = () => Effect.succeed([{ topic: "meetings", errorCode: 0 }])
+      const topology = { topics: [{ name: "meetings", partitions: 1 }], create: true }
+      const fiber = yield* Effect.fork(ensure({ createTopics }, catalog, topology, 1000))
+      yield* TestClock.adjust("900 millis")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual((yield* required(catalog, ["meetings"], 1000)).map(({ name }) => name), ["meetings"])
+    }))
+
   it.effect("one whose messages die with a single replica is warned of, once", () =>
     Effect.gen(function*() {
       const said: Array<string> = []

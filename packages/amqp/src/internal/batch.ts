@@ -36,8 +36,8 @@ export class Batch {
     for (let index = 0; index < this.messages.length; index++) {
       const message = this.messages[index]!
       const item: Item = { message, index, next: undefined }
-      const lane = laneOf(message)
-      const before = lane === undefined || this.isPipelined(message.topic) ? undefined : last.get(lane)
+      const lane = this.isPipelined(message.topic) ? undefined : laneOf(message)
+      const before = lane === undefined ? undefined : last.get(lane)
       if (before === undefined) first.push(item)
       else before.next = item
       if (lane !== undefined) last.set(lane, item)

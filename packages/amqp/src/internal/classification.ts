@@ -1,7 +1,10 @@
+import * as Tls from "@effect-cqrs/core/Tls"
+
 /**
  * What errors of amqplib and of RabbitMQ mean to whoever publishes, and to whoever builds the layer.
  *
- * Source of the codes: AMQP 0-9-1, "Constants", and RabbitMQ's errata; of the rest, amqplib's and Node's own errors.
+ * Source of the codes: AMQP 0-9-1, "Constants", and RabbitMQ's errata; of the rest, amqplib's and Node's own errors; those of
+ * TLS are in `Tls`.
  */
 type Verdict =
   /** Nobody's messages are taken: the server, its network, this program's login. */
@@ -91,14 +94,7 @@ export const socketErrors: ReadonlyMap<string, Row> = new Map([
   ["EHOSTUNREACH", waits("network", "broker")],
   ["ENETUNREACH", waits("network", "broker")],
   ["ENOTFOUND", waits("name", "broker")],
-  ["EAI_AGAIN", waits("name", "broker")],
-  ["EPROTO", stays("tls", "broker", "use amqp: for a port without TLS, amqps: for one with it")],
-  ["DEPTH_ZERO_SELF_SIGNED_CERT", stays("tls", "broker", "give the certificate's authority in `tls`")],
-  ["SELF_SIGNED_CERT_IN_CHAIN", stays("tls", "broker", "give the certificate's authority in `tls`")],
-  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", stays("tls", "broker", "give the certificate's authority in `tls`")],
-  ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", stays("tls", "broker", "give the certificate's authority in `tls`")],
-  ["CERT_HAS_EXPIRED", stays("tls", "broker", "renew the server's certificate")],
-  ["ERR_TLS_CERT_ALTNAME_INVALID", stays("tls", "broker", "the certificate is another host's")]
+  ["EAI_AGAIN", waits("name", "broker")]
 ])
 
 /** A verdict, with what it was as a sentence. */
@@ -116,12 +112,14 @@ export const ofChannel = (error: unknown, where: string): Judged => {
 }
 
 /** Why there is no connection. */
-export const ofConnection = (error: unknown): Judged => {
+export const ofConnection = (error: unknown, address?: string): Judged => {
   const { code, message } = detailsOf(error)
-  const where = "RabbitMQ cannot be reached"
+  const where = address === undefined ? "RabbitMQ cannot be reached" : `RabbitMQ at ${address} cannot be reached`
   const spelled = /^Handshake terminated by server: (\d+)/.exec(message)?.[1]
   const byCode = connectionCodes.get(Number(code ?? spelled))
   if (byCode !== undefined) return judge(byCode, `${where}: ${serverText(message)}`)
+  const tls = Tls.problem(error)
+  if (tls !== undefined) return { verdict: "broker", isConfiguration: true, reason: `${where}: ${tls}` }
   const bySocket = typeof code === "string" ? socketErrors.get(code) : undefined
   if (bySocket !== undefined) return judge(bySocket, `${where}: ${message}`)
   const byText = clientErrors.find(([start]) => message.startsWith(start))?.[1]

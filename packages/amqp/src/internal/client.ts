@@ -1,12 +1,15 @@
 import { connect } from "amqplib"
-import type { ChannelModel, GetMessage, Message, Options, SocketOptions } from "amqplib"
+import type { ChannelModel, GetMessage, Message, SocketOptions } from "amqplib"
 import * as Either from "effect/Either"
+import { type Confirming, type ConfirmingEvents, highWaterMark, publishing } from "./confirming.ts"
 
 /**
  * All that is asked of amqplib. Callbacks, and not effects: what is called for each message is on the hot path. None of
  * the callbacks may throw, which would cost the connection.
  */
 export interface Client {
+  /** Host and port. */
+  readonly address: string
   readonly connect: () => Promise<Connection>
 }
 
@@ -22,25 +25,6 @@ export interface Connection {
   readonly close: () => Promise<void>
   /** Closes it without asking anybody: it answers no more. */
   readonly cut: (reason: string) => void
-}
-
-interface ConfirmingEvents {
-  readonly closed: (error: unknown) => void
-  readonly returned: (message: Message) => void
-  readonly drained: () => void
-}
-
-type Written = "ready" | "full" | { readonly error: unknown }
-
-/** A channel on which the server confirms what is published. */
-export interface Confirming {
-  readonly publish: (
-    to: { readonly exchange: string; readonly routingKey: string },
-    content: Buffer,
-    options: Options.Publish,
-    confirmed: (isTaken: boolean) => void
-  ) => Written
-  readonly close: () => Promise<void>
 }
 
 export interface Channel {
@@ -64,7 +48,8 @@ export interface QueueState {
   readonly consumerCount: number
 }
 
-export const make = (url: string, options: SocketOptions): Client => ({
+export const make = (address: string, url: string, options: SocketOptions): Client => ({
+  address,
   connect: () => connect(url, options).then(connectionOf)
 })
 
@@ -74,34 +59,13 @@ export const make = (url: string, options: SocketOptions): Client => ({
 
 /** What amqplib does not declare of its connection. */
 interface Internals {
-  readonly stream: {
-    readonly destroy: (error: Error) => void
-    readonly cork: () => void
-    readonly uncork: () => void
-  }
+  readonly stream: { readonly destroy: (error: Error) => void }
 }
 
 const connectionOf = (model: ChannelModel): Connection => {
   let blocked: string | undefined
   let closed: { readonly error: unknown } | undefined
   let failure: unknown
-  const { stream } = model.connection as unknown as Internals
-  let isCorked = false
-  const uncork = (): void => {
-    isCorked = false
-    stream.uncork()
-  }
-  /**
-   * What is published in one turn of the event loop goes to the socket at once. amqplib makes a system call for each message,
-   * at the end of the turn; so this ends with the next.
-   */
-  const cork = (): void => {
-    if (isCorked) return
-    isCorked = true
-    stream.cork()
-    // eslint-disable-next-line no-restricted-syntax -- a fiber for each turn would cost more than what it saves
-    setImmediate(() => setImmediate(uncork))
-  }
   const listeners: Array<(error: unknown) => void> = []
   const whenBlocked: Array<(reason: string) => void> = []
   model.on("error", (error: Error) => {
@@ -130,28 +94,15 @@ const connectionOf = (model: ChannelModel): Connection => {
     close: () => model.close(),
     cut: (reason) => (model.connection as unknown as Internals).stream.destroy(new Error(reason)),
     confirming: (on) =>
-      model.createConfirmChannel().then((channel) => {
+      model.createConfirmChannel({ highWaterMark }).then((channel) => {
         let error: unknown
         channel.on("error", (cause: unknown) => {
           error = cause
         })
         channel.on("close", () => on.closed(error ?? failure))
         channel.on("return", on.returned)
-        channel.on("drain", on.drained)
         return {
-          publish: (to, content, options, confirmed) => {
-            cork()
-            const written = Either.try({
-              try: () =>
-                channel.publish(to.exchange, to.routingKey, content, options, (cause: Error | null) => {
-                  if (cause === null) confirmed(true)
-                  // or else the channel is closed, which is said once for all of them
-                  else if (cause.message === "message nacked") confirmed(false)
-                }),
-              catch: (error) => ({ error })
-            })
-            return Either.isLeft(written) ? written.left : written.right ? "ready" : "full"
-          },
+          publish: publishing(channel, on.drained),
           close: () => channel.close()
         }
       }),

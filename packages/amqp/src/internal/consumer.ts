@@ -31,7 +31,10 @@ export const join = (
     const window = subscription.window ?? defaultWindow
     const ordering = subscription.ordering ?? "single-active-consumer"
     if (!Number.isSafeInteger(window) || window < 1) {
-      return yield* Declare.misconfigured(`The window is ${window}: it must be a whole number from 1`)
+      return yield* Declare.misconfigured(`The window of a subscription is ${window}: it must be a whole number from 1`)
+    }
+    if (subscription.group === "") {
+      return yield* Declare.misconfigured("The group of a subscription is empty: name it")
     }
     const queues = yield* Effect.map(
       Effect.forEach(

@@ -115,9 +115,12 @@ export const ensurePublishable = (
 }
 
 /** A channel that goes with the scope, for a few requests. */
-export const open = (connection: Connection): Effect.Effect<Channel, BrokerError, Scope.Scope> =>
+export const open = (
+  connection: Connection,
+  closed: (error: unknown) => void = () => {}
+): Effect.Effect<Channel, BrokerError, Scope.Scope> =>
   Effect.acquireRelease(
-    request("A channel", () => connection.channel({ closed: () => {} })),
+    request("A channel", () => connection.channel({ closed })),
     close
   )
 

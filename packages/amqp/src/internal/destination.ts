@@ -2,7 +2,7 @@ import type { Outcome } from "@effect-cqrs/core/Broker"
 import type { Message as Returned } from "amqplib"
 import { createHash } from "node:crypto"
 import { isEncoding, type Judged, ofChannel } from "./classification.ts"
-import type { Confirming } from "./client.ts"
+import type { Confirming } from "./confirming.ts"
 import type { Link } from "./link.ts"
 import type { Packet } from "./packet.ts"
 
@@ -122,7 +122,7 @@ export class Destination {
     const written = channel.publish(
       entry,
       entry.packet.content,
-      entry.packet.options,
+      entry.packet.properties,
       (isTaken) => this.confirmed(entry, isTaken)
     )
     if (written === "ready") return
@@ -152,7 +152,7 @@ export class Destination {
   }
 
   private takeReturned({ packet, routingKey }: Entry): boolean {
-    const kind = kindOf(routingKey, packet.options.messageId, packet.content)
+    const kind = kindOf(routingKey, packet.properties.messageId, packet.content)
     const count = this.returned.get(kind)
     if (count === undefined) return false
     if (count === 1) this.returned.delete(kind)

@@ -17,7 +17,7 @@ export interface Link {
 }
 
 export interface LinkOptions {
-  /** Tried in turn. */
+  /** Tried in turn, each time from another one, until there is a connection. */
   readonly clients: ReadonlyArray<Client>
   readonly recovery: Schedule.Schedule<unknown>
   /** Done with each new connection before anybody gets it. */
@@ -37,9 +37,10 @@ export const make = (options: LinkOptions): Effect.Effect<Link, BrokerError, Sco
     const waiting = new Set<(connection: Connection) => void>()
     const first = yield* Deferred.make<void, BrokerError>()
 
-    const establish = Effect.suspend(() => connect(options.clients[turn++ % options.clients.length]!)).pipe(
-      Effect.tap(options.setUp)
-    )
+    const establish = Effect.suspend(() => {
+      const next = turn++ % options.clients.length
+      return Effect.validateFirst([...options.clients.slice(next), ...options.clients.slice(0, next)], connect)
+    }).pipe(Effect.mapError(together), Effect.tap(options.setUp))
 
     const settled = (connection: Connection) =>
       Effect.async<void>((resume) => {
@@ -105,6 +106,13 @@ export const brokerError = ({ isConfiguration, reason }: Judged): BrokerError =>
 // internal
 // -------------------------------------------------------------------------------------
 
+/** One that was reached and says what waiting does not mend is enough: the others will say the same when they can be. */
+const together = (errors: ReadonlyArray<BrokerError>): BrokerError =>
+  new BrokerError({
+    reason: errors.some(({ reason }) => reason === "Configuration") ? "Configuration" : "Unavailable",
+    message: errors.map(({ message }) => message).join(". ")
+  })
+
 /** Goes with the scope, also if this is interrupted: connecting may take long, and cannot be stopped. */
 const connect = (client: Client): Effect.Effect<Connection, BrokerError, Scope.Scope> =>
   Effect.suspend(() => {
@@ -123,7 +131,7 @@ const connect = (client: Client): Effect.Effect<Connection, BrokerError, Scope.S
             made = connection
             resume(Effect.succeed(connection))
           },
-          (error: unknown) => resume(Effect.fail(brokerError(ofConnection(error))))
+          (error: unknown) => resume(Effect.fail(brokerError(ofConnection(error, client.address))))
         )
       })
     )

@@ -4,11 +4,13 @@ import type { Message as Received, MessageProperties, Options } from "amqplib"
 import * as Either from "effect/Either"
 import { createHash } from "node:crypto"
 
-/** A message as it is published. */
+/** A message as it is published: mandatory and persistent. */
 export interface Packet {
   readonly content: Buffer
-  readonly options: Options.Publish
+  readonly properties: Properties
 }
+
+export type Properties = Pick<Options.Publish, typeof kept[number] | "headers">
 
 /** Either prefix is read; the one of CloudEvents' AMQP binding that is safe in every client is written. */
 export const prefixes = ["cloudEvents_", "cloudEvents:"] as const
@@ -19,19 +21,14 @@ export const encode = (wire: Wire.Wire, message: Message): Either.Either<Packet,
     if (headers.CC !== undefined || headers.BCC !== undefined) {
       return Either.left("The headers CC and BCC are RabbitMQ's own, and say where a message goes: name it otherwise")
     }
-    const options: Options.Publish = {
-      headers,
-      mandatory: true,
-      persistent: true,
-      timestamp: Math.max(0, Math.floor(message.time / 1000) || 0)
-    }
-    if (contentType !== undefined) options.contentType = contentType
-    if (contentEncoding !== undefined) options.contentEncoding = contentEncoding
+    const properties: Properties = { headers, timestamp: Math.max(0, Math.floor(message.time / 1000) || 0) }
+    if (contentType !== undefined) properties.contentType = contentType
+    if (contentEncoding !== undefined) properties.contentEncoding = contentEncoding
     // they are for people and tools, and have 255 bytes; what is read is in the headers or the body
-    if (fits(message.id)) options.messageId = message.id
-    if (fits(message.name)) options.type = message.name
-    if (fits(message.correlationId)) options.correlationId = message.correlationId
-    return Either.right({ content: bufferOf(body), options })
+    if (fits(message.id)) properties.messageId = message.id
+    if (fits(message.name)) properties.type = message.name
+    if (fits(message.correlationId)) properties.correlationId = message.correlationId
+    return Either.right({ content: bufferOf(body), properties })
   })
 
 /** In terms of the port. Headers that are numbers or truth values are read as text; those that are more are left out. */
@@ -62,20 +59,20 @@ export const redeliveries = ({ fields, properties }: Received): number => {
  * from nobody but that user; and the expiration, after which it would be lost where it is forwarded to.
  */
 export const forwarded = (
-  { content, properties }: Received,
+  { content, properties: received }: Received,
   changes: Readonly<Record<string, string | undefined>>
 ): Packet => {
   const table: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(properties.headers ?? {})) {
+  for (const [name, value] of Object.entries(received.headers ?? {})) {
     if (!added.has(name)) define(table, name, encodable(value))
   }
   for (const [name, value] of Object.entries(changes)) {
     if (value === undefined) delete table[name]
     else define(table, name, value)
   }
-  const options: Record<string, unknown> = { headers: table, mandatory: true, persistent: true }
-  for (const name of kept) if (properties[name] !== undefined) options[name] = properties[name]
-  return { content, options }
+  const properties: Record<string, unknown> = { headers: table }
+  for (const name of kept) if (received[name] !== undefined) properties[name] = received[name]
+  return { content, properties }
 }
 
 const bufferOf = (bytes: Uint8Array): Buffer =>
@@ -99,7 +96,8 @@ const kept = [
   "appId"
 ] as const satisfies ReadonlyArray<keyof MessageProperties>
 
-const fits = (text: string): boolean => text.length < 86 || Buffer.byteLength(text) < 256
+/** Whether it is a short text of AMQP. */
+export const fits = (text: string): boolean => text.length < 86 || Buffer.byteLength(text) < 256
 
 const textOfHeader = (value: unknown, name: string): string | undefined =>
   typeof value === "string"

@@ -1,11 +1,14 @@
 import { BrokerError, type Delivery } from "@effect-cqrs/core/Broker"
 import type { Message as Received } from "amqplib"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
+import { ofChannel } from "./classification.ts"
 import type { Channel, Connection } from "./client.ts"
 import * as Declare from "./declare.ts"
+import { brokerError } from "./link.ts"
 
 export interface SiftOptions extends Declare.Declaring {
   readonly deadline: number
@@ -38,13 +41,13 @@ export const sift = <E, R>(
         Effect.gen(function*() {
           for (let n = 0; n < messageCount; n++) {
             const received = yield* read
-            if (Option.isNone(received)) return
+            if (Option.isNone(received)) break
             const what = yield* decide(options.deliveryOf(topic, received.value))
             if (what === "kept") continue
             channel.ack(received.value.fields.deliveryTag, false)
             settled += 1
           }
-        })
+        }).pipe(Effect.zipRight(arrived(channel, name, options.deadline)))
       if (messageCount === 0) continue
       const isLocked = yield* Effect.scoped(Effect.flatMap(Declare.open(connection), (channel) =>
         Effect.flatMap(probe(channel, name), (first) => {
@@ -68,9 +71,9 @@ export const sift = <E, R>(
         })
       }
       yield* Effect.scoped(Effect.flatMap(
-        subscribed(connection, name, messageCount),
+        subscribed(connection, name, messageCount, options.deadline),
         ({ channel, take }) =>
-          through(Effect.timeoutOption(take, options.deadline), channel)
+          through(take, channel)
       ))
     }
     return settled
@@ -97,19 +100,41 @@ const probe = (
     () => Effect.succeed("locked" as const)
   )
 
+/** The server has taken all that was acknowledged when it agrees to close the channel. */
+const arrived = (channel: Channel, queue: string, deadline: number): Effect.Effect<void, BrokerError> =>
+  Effect.asVoid(Declare.request(`The queue ${queue}`, () => channel.close())).pipe(
+    Effect.timeoutFail({
+      duration: deadline,
+      onTimeout: () =>
+        new BrokerError({ reason: "Unavailable", message: `What was settled of the queue ${queue} was not answered` })
+    })
+  )
+
+/** Takes what comes, for so long as something may come; fails if it can be no more: what is left would look like nothing. */
 const subscribed = (
   connection: Connection,
   queue: string,
-  count: number
-): Effect.Effect<{ readonly channel: Channel; readonly take: Effect.Effect<Received> }, BrokerError, Scope.Scope> =>
+  count: number,
+  deadline: number
+): Effect.Effect<
+  { readonly channel: Channel; readonly take: Effect.Effect<Option.Option<Received>, BrokerError> },
+  BrokerError,
+  Scope.Scope
+> =>
   Effect.gen(function*() {
-    const channel = yield* Declare.open(connection)
     const received = yield* Queue.unbounded<Received>()
+    const ended = yield* Deferred.make<never, BrokerError>()
+    const end = (error: BrokerError) => Deferred.unsafeDone(ended, Effect.fail(error))
+    const channel = yield* Declare.open(connection, (error) => end(brokerError(ofChannel(error, `The queue ${queue}`))))
     // what is kept is held, and the server's limit has 16 bits
     yield* Declare.request("The prefetch", () => channel.prefetch(count > 65_535 ? 0 : count))
     yield* Declare.request(`The queue ${queue}`, () =>
       channel.consume(queue, (message) => {
         if (message !== null) Queue.unsafeOffer(received, message)
+        else end(new BrokerError({ reason: "Unavailable", message: `The queue ${queue} was deleted` }))
       }))
-    return { channel, take: Queue.take(received) }
+    return {
+      channel,
+      take: Effect.raceFirst(Effect.timeoutOption(Queue.take(received), deadline), Deferred.await(ended))
+    }
   })

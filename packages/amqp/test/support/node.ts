@@ -15,7 +15,11 @@ const program = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 export const available = <A>(feature: A): A | Suite.Unsupported =>
   fs.existsSync(program) ? feature : Suite.unsupported("RabbitMQ is not installed here")
 
-const freePort = Effect.async<number>((resume) => {
+export const isHere = <A extends object>(feature: A | Suite.Unsupported): feature is A =>
+  !("_tag" in feature && feature._tag === "Unsupported")
+
+/** A port that nobody listens on: other runs of the tests have nodes of their own. */
+export const freePort = Effect.async<number>((resume) => {
   const server = net.createServer()
   server.listen(0, "127.0.0.1", () => {
     const { port } = server.address() as net.AddressInfo

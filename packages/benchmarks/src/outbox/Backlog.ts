@@ -25,7 +25,7 @@ export interface Backlog {
 export const make = (
   server: Server,
   name: string,
-  options: { readonly count: number; readonly keys: number }
+  options: { readonly count: number; readonly keys: number; readonly bytes?: number | undefined }
 ): Effect.Effect<Backlog, unknown, SqlClient | OutboxStorage | Transactor | Run> =>
   Effect.gen(function*() {
     const sql = yield* SqlClient
@@ -38,7 +38,10 @@ export const make = (
     for (let at = 0; at < count; at += perTransaction) {
       const size = Math.min(perTransaction, count - at)
       yield* Transaction.run(Outbox.addAll(
-        Array.from({ length: size }, (_, index) => note(`key ${(at + index) % keys}`, Math.floor((at + index) / keys)))
+        Array.from(
+          { length: size },
+          (_, index) => note(`key ${(at + index) % keys}`, Math.floor((at + index) / keys), options.bytes)
+        )
       ))
       if (at % 20_000 === 0) yield* status(`${server.id}: adds ${at} of ${count} events`)
     }

@@ -43,7 +43,7 @@ export const drain = (server: Server): Measurement => ({
     }
   ],
   contenders: Effect.gen(function*() {
-    const { count, fault } = yield* Run
+    const { count } = yield* Run
     const { context, database } = yield* Program.make(server, 10)
     const provide = Effect.provide(context)
     const rows = count(200_000)
@@ -51,23 +51,11 @@ export const drain = (server: Server): Measurement => ({
       Backlog.make(server, "bench_many", { count: Math.min(rows, 100_000), keys: 1000 }),
       Backlog.make(server, "bench_one", { count: Math.min(rows, 100_000), keys: 1 })
     ]))
-    const filled = (backlog: Backlog.Backlog) =>
-      Effect.zipRight(Backlog.clear(server), Backlog.fill(server, backlog, Math.ceil(rows / backlog.count)))
-
-    const relay = (backlog: Backlog.Backlog): Round =>
-      Effect.gen(function*() {
-        const total = yield* filled(backlog)
-        const ledger = Ledger.make({ versions: backlog.versions, fault })
-        const relay = yield* Program.relay(ledger)
-        const [millis] = yield* Program.timed(relay.drain)
-        yield* ledger.check(total)
-        yield* Backlog.left(0)
-        return { rate: total / millis * 1000 }
-      }).pipe(Effect.scoped, provide)
+    const relay = (backlog: Backlog.Backlog): Round => provide(drained(server, backlog, rows))
 
     const byHand = (connections: number): Round =>
       Effect.gen(function*() {
-        const total = yield* filled(many)
+        const total = yield* filled(server, many, rows)
         const sql = yield* SqlClient
         const hands = yield* Effect.replicateEffect(server.hand(database.url), connections)
         const [bounds] = yield* sql.unsafe<{ readonly low: number | string; readonly high: number | string }>(
@@ -93,9 +81,29 @@ export const drain = (server: Server): Measurement => ({
   })
 })
 
+/** A round: the outbox is filled with so many rows of a backlog, and one relay empties it. */
+export const drained = (
+  server: Server,
+  backlog: Backlog.Backlog,
+  rows: number
+): Effect.Effect<{ readonly rate: number }, unknown, Program.Services | Run> =>
+  Effect.gen(function*() {
+    const { fault } = yield* Run
+    const total = yield* filled(server, backlog, rows)
+    const ledger = Ledger.make({ versions: backlog.versions, fault })
+    const relay = yield* Program.relay(ledger)
+    const [millis] = yield* Program.timed(relay.drain)
+    yield* ledger.check(total)
+    yield* Backlog.left(0)
+    return { rate: total / millis * 1000 }
+  }).pipe(Effect.scoped)
+
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
+
+const filled = (server: Server, backlog: Backlog.Backlog, rows: number) =>
+  Effect.zipRight(Backlog.clear(server), Backlog.fill(server, backlog, Math.ceil(rows / backlog.count)))
 
 /** Reads and deletes the rows between two sequences: no order of keys, no fence, nobody else. */
 const takeAll = async (hand: Hand, low: number, high: number): Promise<void> => {

@@ -9,6 +9,8 @@ import { type Fault, WrongResult } from "../Run.ts"
 export interface Options {
   /** The events of a key carry 0, 1, 2, … and begin again after so many; they never do unless given. */
   readonly versions?: number | undefined
+  /** Whether others take some: what comes first of a key may be any, and what follows may leave some out. */
+  readonly among?: boolean | undefined
   /** How many it takes; after that it is out, until this says more. */
   readonly capacity?: (() => number) | undefined
   /** Loses, swaps or repeats what comes in the place of the tenth message. */
@@ -25,7 +27,7 @@ export interface Ledger {
 }
 
 export const make = (options: Options): Ledger => {
-  const { capacity = () => Infinity, fault, onBatch, versions = Infinity } = options
+  const { among = false, capacity = () => Infinity, fault, onBatch, versions = Infinity } = options
   const next = new Map<string, number>()
   let taken = 0
   let first: string | undefined
@@ -34,7 +36,7 @@ export const make = (options: Options): Ledger => {
     const key = message.key ?? ""
     const version = versionOf(message.payload)
     const wanted = next.get(key) ?? 0
-    if (version !== wanted) {
+    if (among ? version < wanted : version !== wanted) {
       first ??= `of ${key} came ${version} where ${wanted} should have come, at the ${taken + 1}th message`
     }
     next.set(key, version + 1 === versions ? 0 : version + 1)

@@ -11,10 +11,8 @@ export class Noted extends Event.notification<Noted>()("bench_noted", {
   key: (event) => event.key
 }) {}
 
-const payloadBytes = 500
-
-/** An event whose payload is of 500 bytes. */
-export const note = (key: string, version: number): Noted => {
+/** An event whose payload is of so many bytes. */
+export const note = (key: string, version: number, bytes = 500): Noted => {
   const rest = JSON.stringify({ version, key, text: "" }).length
-  return new Noted({ version, key, text: "x".repeat(Math.max(0, payloadBytes - rest)) })
+  return new Noted({ version, key, text: "x".repeat(Math.max(0, bytes - rest)) })
 }

@@ -3,11 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import type { Database, Server } from "../Database.ts"
-import { Run } from "../Run.ts"
-import type { Measurement, Round } from "../Suite.ts"
+import type { Measurement } from "../Suite.ts"
 import * as Backlog from "./Backlog.ts"
-import * as Ledger from "./Ledger.ts"
-import * as Program from "./Program.ts"
+import { type During, windowed } from "./Window.ts"
 
 export const pending = (server: Server): Measurement => ({
   name: `backlog ${server.title}`,
@@ -32,49 +30,12 @@ export const pending = (server: Server): Measurement => ({
     }
   ],
   contenders: Effect.gen(function*() {
-    const { count, fault } = yield* Run
-    const window = count(100_000)
-
-    /** An outbox in a database of its own, which is filled up again when a round begins. */
-    const outbox = (
-      options: { readonly pending: number; readonly windows: number; readonly during: typeof withSnapshot }
-    ) =>
-      Effect.gen(function*() {
-        const { context, database } = yield* Program.make(server, 10)
-        const provide = Effect.provide(context)
-        const backlog = yield* provide(Backlog.make(server, "bench_window", { count: window, keys: 1000 }))
-        const full = Math.ceil(count(options.pending) / backlog.count) * backlog.count
-        let added = 0
-        let capacity = 0
-        let marks: Array<number> = []
-        const ledger = Ledger.make({
-          versions: backlog.versions,
-          fault,
-          capacity: () => capacity,
-          onBatch: () => {
-            const reached = Math.floor((ledger.taken() - (capacity - options.windows * backlog.count)) / backlog.count)
-            while (marks.length < reached) marks.push(performance.now())
-          }
-        })
-        const round: Round = Effect.gen(function*() {
-          added += yield* Backlog.fill(server, backlog, (full - (added - ledger.taken())) / backlog.count)
-          capacity = ledger.taken() + options.windows * backlog.count
-          marks = []
-          const relay = yield* Program.relay(ledger)
-          const started = performance.now()
-          yield* options.during(database, relay.drain)
-          yield* ledger.check(capacity)
-          yield* Backlog.left(added - capacity)
-          const windows = marks.map((mark, at) => mark - (marks[at - 1] ?? started))
-          return { rate: backlog.count / Math.max(...windows) * 1000 }
-        }).pipe(Effect.scoped, provide)
-        return round
-      })
-
+    const window = (pending: number, windows: number, during: During) =>
+      windowed(server, { pending, size: 100_000, windows, during })
     return {
-      "100,000 pending": yield* outbox({ pending: 100_000, windows: 1, during: (_, drain) => drain }),
-      "1,000,000 pending": yield* outbox({ pending: 1_000_000, windows: 1, during: (_, drain) => drain }),
-      "1,000,000 pending, snapshot": yield* outbox({ pending: 1_000_000, windows: 3, during: withSnapshot })
+      "100,000 pending": yield* window(100_000, 1, (_, drain) => drain),
+      "1,000,000 pending": yield* window(1_000_000, 1, (_, drain) => drain),
+      "1,000,000 pending, snapshot": yield* window(1_000_000, 3, withSnapshot)
     }
   })
 })
@@ -84,7 +45,7 @@ export const pending = (server: Server): Measurement => ({
 // -------------------------------------------------------------------------------------
 
 /** With a transaction of another connection open that has read before, and sees all that is deleted since. */
-const withSnapshot = (database: Database, drain: Effect.Effect<unknown, unknown>): Effect.Effect<unknown, unknown> =>
+const withSnapshot: During = (database: Database, drain) =>
   Effect.scoped(Effect.flatMap(database.server.hand(database.url), (hand) => {
     const run = (text: string) => Effect.tryPromise(() => hand.query(text))
     return Effect.zipRight(

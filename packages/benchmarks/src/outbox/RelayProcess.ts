@@ -12,17 +12,26 @@ import type { Fault } from "../Run.ts"
 
 /** What the process is told, one at a time; each is answered once it is done. */
 export type Request =
-  | { readonly _tag: "Start"; readonly versions: number | undefined; readonly fault: Fault | undefined }
+  | {
+    readonly _tag: "Start"
+    readonly versions: number | undefined
+    readonly fault: Fault | undefined
+    /** Whether others are at work, too. */
+    readonly among: boolean
+  }
   /** Waits until so many were published since the start. */
   | { readonly _tag: "Await"; readonly published: number }
-  /** Ends the relay, and checks what it has published: so many, and in order. */
-  | { readonly _tag: "Stop"; readonly published: number }
+  /** How many were published since the start. */
+  | { readonly _tag: "Count" }
+  /** Ends the relay, and checks what it has published: so many, if that is known, and in order. */
+  | { readonly _tag: "Stop"; readonly published: number | undefined }
 
 /** Memory is resident memory, in MiB. */
 export type Answer =
   | { readonly _tag: "Started"; readonly memory: number }
   /** `behind`: how many were missing when it was asked. */
   | { readonly _tag: "Reached"; readonly behind: number }
+  | { readonly _tag: "Counted"; readonly published: number }
   /** `settles`: how long each settlement took, in milliseconds. */
   | { readonly _tag: "Stopped"; readonly settles: ReadonlyArray<number>; readonly memoryPeak: number }
   | { readonly _tag: "Failed"; readonly message: string }
@@ -37,9 +46,12 @@ export class RelayProcessError extends Schema.TaggedError<RelayProcessError>()("
 type AnswerOf<Tag extends Answer["_tag"]> = Effect.Effect<Extract<Answer, { readonly _tag: Tag }>, RelayProcessError>
 
 export interface RelayProcess {
-  readonly start: (options: { readonly versions?: number; readonly fault: Fault | undefined }) => AnswerOf<"Started">
+  readonly start: (
+    options: { readonly versions?: number; readonly fault: Fault | undefined; readonly among?: boolean }
+  ) => AnswerOf<"Started">
   readonly reach: (published: number) => AnswerOf<"Reached">
-  readonly stop: (published: number) => AnswerOf<"Stopped">
+  readonly count: AnswerOf<"Counted">
+  readonly stop: (published?: number) => AnswerOf<"Stopped">
 }
 
 /** Starts the process, without a relay yet; it ends with the scope. */
@@ -67,8 +79,9 @@ export const make = (database: Database): Effect.Effect<RelayProcess, RelayProce
             message: answer._tag === "Failed" ? answer.message : `It has answered ${answer._tag}`
           }))
     return {
-      start: ({ fault, versions }) => ask({ _tag: "Start", versions, fault }, "Started"),
+      start: ({ among = false, fault, versions }) => ask({ _tag: "Start", versions, fault, among }, "Started"),
       reach: (published) => ask({ _tag: "Await", published }, "Reached"),
+      count: ask({ _tag: "Count" }, "Counted"),
       stop: (published) => ask({ _tag: "Stop", published }, "Stopped")
     }
   })

@@ -2,6 +2,7 @@
  * What the relay takes away from writers that saturate the machine: it runs in another process, on the same database.
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Server } from "../Database.ts"
 import { Run } from "../Run.ts"
 import { quantile } from "../Statistics.ts"
@@ -45,7 +46,18 @@ export const writers = (server: Server): Measurement => ({
       subject: { contender: "with a relay", figure: "behind" }
     }
   ],
-  contenders: Effect.gen(function*() {
+  contenders: Effect.map(
+    writing(server, concurrency),
+    ({ beside, without }) => ({ without, "with a relay": beside })
+  )
+})
+
+/** Rounds of so many writers at a time: by themselves, and beside a relay in another process. */
+export const writing = (
+  server: Server,
+  concurrency: number
+): Effect.Effect<{ readonly without: Round; readonly beside: Round }, unknown, Run | Scope.Scope> =>
+  Effect.gen(function*() {
     const { fault, millis } = yield* Run
     const { context, database } = yield* Program.make(server, concurrency)
     const provide = Effect.provide(context)
@@ -89,6 +101,5 @@ export const writers = (server: Server): Measurement => ({
       }
     }).pipe(provide)
 
-    return { without, "with a relay": beside }
+    return { without, beside }
   })
-})

@@ -93,9 +93,11 @@ const program = Effect.gen(function*() {
       const request = yield* Queue.take(requests)
       if (request._tag === "Stop") {
         const report = yield* relay.stop
-        yield* relay.ledger.check(request.published)
+        yield* relay.ledger.check(request.published ?? relay.ledger.taken())
         yield* answer({ _tag: "Stopped", ...report })
         running = false
+      } else if (request._tag === "Count") {
+        yield* answer({ _tag: "Counted", published: relay.ledger.taken() })
       } else if (request._tag === "Await") {
         const behind = Math.max(0, request.published - relay.ledger.taken())
         yield* reach(relay.ledger, request.published)

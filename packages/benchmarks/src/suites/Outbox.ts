@@ -4,8 +4,6 @@
 import { servers } from "../Database.ts"
 import { drain } from "../outbox/Drain.ts"
 import { idlePoll } from "../outbox/IdlePoll.ts"
-import { latency } from "../outbox/Latency.ts"
-import { memory } from "../outbox/Memory.ts"
 import { peers } from "../outbox/Peers.ts"
 import { pending } from "../outbox/Pending.ts"
 import { transactions } from "../outbox/Transactions.ts"
@@ -22,8 +20,6 @@ export const suite: Suite = {
     ...servers.map(pending),
     peers,
     ...servers.map(idlePoll),
-    ...servers.map(writers),
-    ...servers.map(latency),
-    ...servers.map(memory)
+    ...servers.map(writers)
   ]
 }

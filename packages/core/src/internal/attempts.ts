@@ -36,11 +36,15 @@ export interface Together {
   ) => Effect.Effect<A, E | TransactionError>
 }
 
+interface Countdown {
+  left: number
+}
+
 export const plain: Attempts = { attempt: (run) => run(undefined), acquit: () => Effect.void }
 
 /**
  * Each handler once per message, and careful where there is a reason: with a message that was handed out before, and
- * with the first messages of a start, for one that has killed the process is among the first to come again.
+ * with the first messages of each partition or channel, for one that has killed a process is among the first to come again.
  */
 export const throughInbox = (options: {
   readonly consumer: string
@@ -64,7 +68,16 @@ export const throughInbox = (options: {
      * More than were unsettled when the process ended. Those that it had handled do not count: with a broker that notes
      * what was settled now and then (Kafka) any number of them comes before one that was unsettled.
      */
-    let first = Math.max(32, 4 * concurrency, size * concurrency)
+    const first = Math.max(32, 4 * concurrency, size * concurrency)
+    /** How many are left of them, where it is told apart where they come from. */
+    const countdowns = new WeakMap<object, Countdown>()
+    const everywhere: Countdown = { left: first }
+    const countdownOf = ({ origin }: Delivery): Countdown => {
+      if (typeof origin !== "object" || origin === null) return everywhere
+      let found = countdowns.get(origin)
+      if (found === undefined) countdowns.set(origin, found = { left: first })
+      return found
+    }
 
     const keyFor = ({ id, source }: Message, handler: string): Inbox.Key => ({
       consumer,
@@ -74,7 +87,8 @@ export const throughInbox = (options: {
     })
 
     const together: Together = {
-      isFit: (deliveries) => first <= 0 && deliveries.every(({ redeliveries }) => redeliveries === 0),
+      isFit: (deliveries) =>
+        deliveries.every((delivery) => delivery.redeliveries === 0 && countdownOf(delivery).left <= 0),
       run: (run) =>
         flight.beside(() =>
           Effect.provideService(
@@ -95,7 +109,8 @@ export const throughInbox = (options: {
         )
     }
 
-    const attemptsOf = ({ message, redeliveries }: Delivery): Attempts => {
+    const attemptsOf = (delivery: Delivery): Attempts => {
+      const { message, redeliveries } = delivery
       const keyOf = (handler: string): Inbox.Key => keyFor(message, handler)
       const through = (options: Inbox.Options): Around => ({ effect, handler }) =>
         Inbox.process(keyOf(handler), effect, options).pipe(
@@ -127,14 +142,15 @@ export const throughInbox = (options: {
           suspect
             ? flight.alone(Effect.suspend(() => run(careful(true))))
             : flight.beside((isAlone) => run(careful(isAlone))))
-      let isFirst = first > 0
-      if (isFirst) first -= 1
+      const countdown = countdownOf(delivery)
+      let isFirst = countdown.left > 0
+      if (isFirst) countdown.left -= 1
       const attempt = isFirst || redeliveries > 0 ? carefully : atEase
       return {
         attempt: isFirst
           ? (run) =>
             Effect.map(attempt(run), (result) => {
-              if (isFirst && runs > 0 && runs === duplicates) first += 1
+              if (isFirst && runs > 0 && runs === duplicates) countdown.left += 1
               isFirst = false
               return result
             })

@@ -8,6 +8,7 @@ import { type Call, wrapOf } from "../Middleware.ts"
 import { dispatchAll } from "./emission.ts"
 import { globalOf } from "./globalMiddleware.ts"
 import { attempting, currentOrigin, handle, Handling } from "./handling.ts"
+import { locally } from "./locally.ts"
 import type { Definition } from "./request.ts"
 import { merging, ownServices } from "./services.ts"
 
@@ -58,26 +59,25 @@ const makeEntry = (request: Definition, handler: HandlerFunction, context: Conte
   const own = ownServices(context, middleware.flatMap((one) => one.provides))
   const merge = merging(own)
 
-  const inner = (value: object, fiber: Fiber.RuntimeFiber<any, any>): Effect.Effect<any, any> => {
+  const inside = (value: object, fiber: Fiber.RuntimeFiber<any, any>): Effect.Effect<any, any> => {
     const merged = merge(fiber.currentContext)
-    return merged === fiber.currentContext ?
-      handler(value) as Effect.Effect<any, any>
-      : Effect.locally(handler(value), FiberRef.currentContext, merged) as Effect.Effect<any, any>
+    const effect = handler(value) as Effect.Effect<any, any>
+    return merged === fiber.currentContext ? effect : locally(effect, [FiberRef.currentContext, merged])
   }
 
   const run: Entry["run"] = (value, fiber) => {
     const merged = merge(fiber.currentContext)
     const globals = globalOf(merged)
-    let effect: Effect.Effect<any, any>
-    if (wraps.length === 0 && globals.length === 0) effect = inner(value, fiber)
-    else {
-      const call: Call = { kind, name, handler: name, value }
-      effect = attempting(Effect.withFiberRuntime((current) => inner(value, current)))
-      for (let i = wraps.length - 1; i >= 0; i--) effect = wraps[i]!(effect, call)
-      for (let i = globals.length - 1; i >= 0; i--) effect = globals[i]!(effect, call)
-    }
-    if (wraps.length === 0 && own.length === 0 && !canAnnounce(merged)) return effect
-    return handle(new Handling(name, fiber.getFiberRef(currentOrigin), 0), effect, dispatchAll)
+    const isBare = wraps.length === 0 && globals.length === 0
+    const isTracked = wraps.length > 0 || own.length > 0 || canAnnounce(merged)
+    if (isBare && !isTracked) return inside(value, fiber)
+    const handling = new Handling(name, fiber.getFiberRef(currentOrigin), 0)
+    if (isBare) return handle(handling, handler(value) as Effect.Effect<any, any>, dispatchAll, merged)
+    const call: Call = { kind, name, handler: name, value }
+    let effect: Effect.Effect<any, any> = attempting(Effect.withFiberRuntime((current) => inside(value, current)))
+    for (let i = wraps.length - 1; i >= 0; i--) effect = wraps[i]!(effect, call)
+    for (let i = globals.length - 1; i >= 0; i--) effect = globals[i]!(effect, call)
+    return isTracked ? handle(handling, effect, dispatchAll) : effect
   }
   return { request, run }
 }

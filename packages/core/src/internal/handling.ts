@@ -5,6 +5,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as GlobalValue from "effect/GlobalValue"
 import { IdGenerator } from "../IdGenerator.ts"
+import { enter, type Local } from "./locally.ts"
 
 type AnyFiber = Fiber.RuntimeFiber<any, any>
 
@@ -88,44 +89,43 @@ export const currentHandling = (fiber: AnyFiber): Handling | undefined => {
   return origin instanceof Handling ? origin : undefined
 }
 
-/** Runs a handler; once it has succeeded, what it emitted is handed to `dispatch`. */
+/** Runs a handler, in a context of its own where one is given; what it emitted is handed to `dispatch` once it succeeded. */
 export const handle = <A, E, R, R2>(
   handling: Handling,
   effect: Effect.Effect<A, E, R>,
-  dispatch: (emissions: ReadonlyArray<Emission>) => Effect.Effect<void, never, R2>
+  dispatch: (emissions: ReadonlyArray<Emission>) => Effect.Effect<void, never, R2>,
+  context?: Context.Context<never>
 ): Effect.Effect<A, E, R | R2> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.matchCauseEffect(locally(restore(effect), handling), {
-      onFailure: (cause) => {
-        handling.state = "failed"
-        // its own are dropped; others' stand, which waited behind its own after the commit of its transaction
-        const emissions = handling.pending.filter((emission) => emission.handling !== handling)
-        return emissions.length === 0
-          ? Effect.failCause(cause)
-          : Effect.zipRight(dispatch(emissions), Effect.failCause(cause))
-      },
-      onSuccess: (value) => {
-        handling.state = "succeeded"
-        const emissions = handling.pending
-        if (emissions.length === 0) return Effect.succeed(value)
-        handling.pending = []
-        return Effect.as(dispatch(emissions), value)
-      }
+    Effect.withFiberRuntime((fiber) => {
+      const leave = enter(fiber, localsOf(handling, context))
+      return Effect.matchCauseEffect(restore(effect), {
+        onFailure: (cause) => {
+          leave()
+          handling.state = "failed"
+          // its own are dropped; others' stand, which waited behind its own after the commit of its transaction
+          const emissions = handling.pending.filter((emission) => emission.handling !== handling)
+          return emissions.length === 0
+            ? Effect.failCause(cause)
+            : Effect.zipRight(dispatch(emissions), Effect.failCause(cause))
+        },
+        onSuccess: (value) => {
+          leave()
+          handling.state = "succeeded"
+          const emissions = handling.pending
+          if (emissions.length === 0) return Effect.succeed(value)
+          handling.pending = []
+          return Effect.as(dispatch(emissions), value)
+        }
+      })
     })
   )
 
-/** `Effect.locally` for a region that cannot be interrupted, where nothing can skip the setting back. */
-const locally = <A, E, R>(effect: Effect.Effect<A, E, R>, handling: Handling): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime((fiber) => {
-    const back = FiberRef.set(currentOrigin, fiber.getFiberRef(currentOrigin))
-    return Effect.zipRight(
-      FiberRef.set(currentOrigin, handling),
-      Effect.matchCauseEffect(effect, {
-        onFailure: (cause) => Effect.zipRight(back, Effect.failCause(cause)),
-        onSuccess: (value) => Effect.as(back, value)
-      })
-    )
-  })
+/** What a handler's fiber has while it runs. */
+export const localsOf = (handling: Handling, context: Context.Context<never> | undefined): ReadonlyArray<Local> =>
+  context === undefined
+    ? [[currentOrigin, handling]]
+    : [[currentOrigin, handling], [FiberRef.currentContext, context]]
 
 /** One attempt of a handler, inside its middleware. */
 export const attempting = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -49,7 +49,10 @@ export const makeMemoryInbox = (retention: Duration.Duration): Effect.Effect<Ser
 
     const add = (name: string, { journal }: OpenTransaction, handledAt: number) => {
       keys.set(name, { holder: journal, handledAt })
-      journal.add({ _tag: "Undo", undo: () => keys.delete(name) })
+      const forget = () => void keys.delete(name)
+      journal.add({ _tag: "Undo", undo: forget })
+      // whoever waits for it would wait for ever; and twice is better than never
+      journal.add({ _tag: "Unknown", effect: Effect.zipRight(Effect.sync(forget), ended.signal) })
       const committed = Effect.zipRight(
         Effect.sync(() => keys.set(name, { holder: undefined, handledAt })),
         ended.signal

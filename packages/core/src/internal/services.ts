@@ -1,6 +1,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
+import { locally } from "./locally.ts"
 
 const transactional = ["@effect/sql/SqlClient/TransactionConnection", "@effect-cqrs/core/Transaction"]
 
@@ -64,6 +65,6 @@ export const giving = (own: ReadonlyArray<readonly [string, unknown]>) => {
       const context = merge(fiber.currentContext)
       return (context === fiber.currentContext
         ? effect
-        : Effect.locally(effect, FiberRef.currentContext, context)) as Effect.Effect<A, E>
+        : locally(effect, [FiberRef.currentContext, context])) as Effect.Effect<A, E>
     })
 }

@@ -10,6 +10,7 @@ import { type Any as AnyMiddleware, type Call, wrapOf } from "../Middleware.ts"
 import type { Definition } from "./event.ts"
 import { globalOf } from "./globalMiddleware.ts"
 import { attempting, type Emission, handle, type Handling } from "./handling.ts"
+import { locally } from "./locally.ts"
 import { merging, ownServices } from "./services.ts"
 
 type Handle = (event: object) => Effect.Effect<unknown, unknown>
@@ -113,7 +114,9 @@ export const subscribe = (
       Handle
     >
     const handlers = new Map(
-      Object.entries(built).map(([handler, handle]) => [handler, wrapped(definition, handler, handle, middleware, context)])
+      Object.entries(built).map((
+        [handler, handle]
+      ) => [handler, wrapped(definition, handler, handle, middleware, context)])
     )
     if (definition.kind !== "domain") {
       return Context.unsafeMake<any>(
@@ -163,7 +166,9 @@ const wrapped = (
     run,
     handle,
     contextOf: (fiber, received) =>
-      wraps.length === 0 && globalsFor(fiber).length === 0 ? receiving(merge(fiber.currentContext), received) : undefined
+      wraps.length === 0 && globalsFor(fiber).length === 0
+        ? receiving(merge(fiber.currentContext), received)
+        : undefined
   }
 }
 
@@ -176,7 +181,7 @@ const inContext = (
   fiber: Fiber.RuntimeFiber<unknown, unknown>,
   context: Context.Context<never>
 ): Effect.Effect<unknown, unknown> =>
-  context === fiber.currentContext ? effect : Effect.locally(effect, FiberRef.currentContext, context)
+  context === fiber.currentContext ? effect : locally(effect, [FiberRef.currentContext, context])
 
 /** How one handler fared, and what it emitted in turn. */
 export interface Handled {

@@ -15,6 +15,8 @@ type Entry =
   | { readonly _tag: "AfterRollback"; readonly effect: Effect.Effect<unknown> }
   /** Of the library's own: at once, when what it belongs to is rolled back. */
   | { readonly _tag: "Undo"; readonly undo: () => void }
+  /** Of the library's own: when nobody knows whether it was committed. */
+  | { readonly _tag: "Unknown"; readonly effect: Effect.Effect<void> }
 
 /** What was added to a transaction, in order, with the places of its savepoints: a copy of the database's own stack. */
 export class TransactionJournal implements Journal {
@@ -49,6 +51,11 @@ export class TransactionJournal implements Journal {
     this.forget(0)
     return Effect.all(this.due, { discard: true })
   })
+
+  /** After a commit of which nobody knows the outcome: neither hooks nor events are known to be due. */
+  unknown: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.all(this.entries.flatMap((entry) => entry._tag === "Unknown" ? [entry.effect] : []), { discard: true })
+  )
 
   get messages(): ReadonlyArray<Outgoing> {
     return this.entries.flatMap((entry) => entry._tag === "Message" ? [entry.message] : [])

@@ -1,7 +1,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { type Judged, ofCode } from "./classification.ts"
+import { type Answered, ofCode } from "./classification.ts"
 import type { Client } from "./client.ts"
 
 /** A topic as it is now. */
@@ -24,7 +24,7 @@ export interface Catalog {
    */
   readonly find: (
     topics: ReadonlyArray<string>
-  ) => Effect.Effect<ReadonlyMap<string, Either.Either<Topic, Judged>>, unknown>
+  ) => Effect.Effect<ReadonlyMap<string, Either.Either<Topic, Answered>>, unknown>
   readonly forget: (topics: Iterable<string>) => void
   readonly nodes: () => number
 }
@@ -62,7 +62,7 @@ export const make = (client: Pick<Client, "configs" | "metadata">, maxAge: numbe
       Effect.gen(function*() {
         const metadata = yield* client.metadata(topics)
         nodes = metadata.brokers.length
-        const results = new Map<string, Either.Either<Topic, Judged>>()
+        const results = new Map<string, Either.Either<Topic, Answered>>()
         const there = metadata.topicMetadata.filter(({ topicErrorCode }) => topicErrorCode === 0)
         const settings = there.length === 0 ? new Map<string, ReadonlyMap<string, string>>() : yield* configs(
           there.map(({ topic }) => topic)
@@ -102,7 +102,7 @@ export const make = (client: Pick<Client, "configs" | "metadata">, maxAge: numbe
       },
       find: (topics) =>
         Effect.flatMap(Clock.currentTimeMillis, (start) => {
-          const all = (asked: ReadonlyMap<string, Either.Either<Topic, Judged>>) =>
+          const all = (asked: ReadonlyMap<string, Either.Either<Topic, Answered>>) =>
             new Map(topics.map((name) => [
               name,
               asked.get(name) ?? (known.has(name)
@@ -119,16 +119,6 @@ export const make = (client: Pick<Client, "configs" | "metadata">, maxAge: numbe
         })
     }
   })
-
-/** Of those that are missing, a sentence each; fails where nobody can say. */
-export const problems = (
-  catalog: Catalog,
-  topics: ReadonlyArray<string>
-): Effect.Effect<ReadonlyArray<string>, unknown> =>
-  topics.length === 0 ? Effect.succeed([]) : Effect.map(
-    catalog.find(topics),
-    (found) => [...found.values()].flatMap((one) => Either.isLeft(one) ? [one.left.reason] : [])
-  )
 
 const replicaNotAvailable = 9
 const unknownTopic = 3

@@ -1,3 +1,5 @@
+import * as Tls from "@effect-cqrs/core/Tls"
+
 /**
  * What errors of kafkajs and of Kafka's protocol mean to whoever publishes.
  *
@@ -18,10 +20,24 @@ export type Verdict =
 interface Row {
   readonly type: string
   readonly verdict: Verdict
+  /** It will not get better by waiting: someone has to correct the configuration, or the cluster's. */
+  readonly isConfiguration: boolean
   readonly advice?: string | undefined
 }
 
-const row = (type: string, verdict: Verdict, advice?: string): Row => ({ type, verdict, advice })
+const row = (type: string, verdict: Verdict, advice?: string): Row => ({
+  type,
+  verdict,
+  isConfiguration: false,
+  advice
+})
+
+const stays = (type: string, verdict: Verdict, advice?: string): Row => ({
+  type,
+  verdict,
+  isConfiguration: true,
+  advice
+})
 
 const version = "the brokers and this client do not speak the same versions of the protocol"
 
@@ -30,7 +46,7 @@ export const protocolErrors: ReadonlyMap<number, Row> = new Map([
   [-1, row("UNKNOWN", "part", "see the broker's log")],
   [1, row("OFFSET_OUT_OF_RANGE", "broker")],
   [2, row("CORRUPT_MESSAGE", "again")],
-  [3, row("UNKNOWN_TOPIC_OR_PARTITION", "again", "create the topic, or correct its name")],
+  [3, stays("UNKNOWN_TOPIC_OR_PARTITION", "again", "create the topic, or correct its name")],
   [4, row("INVALID_FETCH_SIZE", "broker")],
   [5, row("LEADER_NOT_AVAILABLE", "again")],
   [6, row("NOT_LEADER_FOR_PARTITION", "again")],
@@ -44,34 +60,41 @@ export const protocolErrors: ReadonlyMap<number, Row> = new Map([
   [14, row("GROUP_LOAD_IN_PROGRESS", "broker")],
   [15, row("GROUP_COORDINATOR_NOT_AVAILABLE", "broker")],
   [16, row("NOT_COORDINATOR_FOR_GROUP", "broker")],
-  [17, row("INVALID_TOPIC_EXCEPTION", "destination", "a topic cannot be called so")],
+  [17, stays("INVALID_TOPIC_EXCEPTION", "destination", "a topic cannot be called so")],
   [18, row("RECORD_LIST_TOO_LARGE", "rejected", "raise segment.bytes of the topic, or send less")],
   [19, row("NOT_ENOUGH_REPLICAS", "part", "fewer replicas are in sync than min.insync.replicas asks for")],
   [20, row("NOT_ENOUGH_REPLICAS_AFTER_APPEND", "part", "fewer replicas are in sync than min.insync.replicas asks for")],
-  [21, row("INVALID_REQUIRED_ACKS", "broker", version)],
+  [21, stays("INVALID_REQUIRED_ACKS", "broker", version)],
   [22, row("ILLEGAL_GENERATION", "broker")],
-  [23, row("INCONSISTENT_GROUP_PROTOCOL", "broker")],
-  [24, row("INVALID_GROUP_ID", "broker")],
+  [23, stays("INCONSISTENT_GROUP_PROTOCOL", "broker", "the group has members of another kind: choose another name")],
+  [24, stays("INVALID_GROUP_ID", "broker")],
   [25, row("UNKNOWN_MEMBER_ID", "broker")],
-  [26, row("INVALID_SESSION_TIMEOUT", "broker")],
+  [
+    26,
+    stays(
+      "INVALID_SESSION_TIMEOUT",
+      "broker",
+      "the brokers allow other session timeouts: see group.max.session.timeout.ms"
+    )
+  ],
   [27, row("REBALANCE_IN_PROGRESS", "broker")],
   [28, row("INVALID_COMMIT_OFFSET_SIZE", "broker")],
-  [29, row("TOPIC_AUTHORIZATION_FAILED", "destination", "grant this user Write and Describe on the topic")],
-  [30, row("GROUP_AUTHORIZATION_FAILED", "broker", "grant this user Read on the group")],
-  [31, row("CLUSTER_AUTHORIZATION_FAILED", "broker", "grant this user IdempotentWrite on the cluster")],
+  [29, stays("TOPIC_AUTHORIZATION_FAILED", "destination", "grant this user Describe on the topic, and Read or Write")],
+  [30, stays("GROUP_AUTHORIZATION_FAILED", "broker", "grant this user Read on the group")],
+  [31, stays("CLUSTER_AUTHORIZATION_FAILED", "broker", "grant this user IdempotentWrite on the cluster")],
   [32, row("INVALID_TIMESTAMP", "rejected", "see message.timestamp settings of the topic")],
-  [33, row("UNSUPPORTED_SASL_MECHANISM", "broker", "enable the mechanism on the brokers, or use another")],
-  [34, row("ILLEGAL_SASL_STATE", "broker")],
-  [35, row("UNSUPPORTED_VERSION", "broker", version)],
+  [33, stays("UNSUPPORTED_SASL_MECHANISM", "broker", "enable the mechanism on the brokers, or use another")],
+  [34, stays("ILLEGAL_SASL_STATE", "broker")],
+  [35, stays("UNSUPPORTED_VERSION", "broker", version)],
   [36, row("TOPIC_ALREADY_EXISTS", "destination")],
-  [37, row("INVALID_PARTITIONS", "destination")],
-  [38, row("INVALID_REPLICATION_FACTOR", "destination")],
-  [39, row("INVALID_REPLICA_ASSIGNMENT", "destination")],
-  [40, row("INVALID_CONFIG", "destination")],
+  [37, stays("INVALID_PARTITIONS", "destination")],
+  [38, stays("INVALID_REPLICATION_FACTOR", "destination")],
+  [39, stays("INVALID_REPLICA_ASSIGNMENT", "destination")],
+  [40, stays("INVALID_CONFIG", "destination")],
   [41, row("NOT_CONTROLLER", "broker")],
-  [42, row("INVALID_REQUEST", "broker", version)],
-  [43, row("UNSUPPORTED_FOR_MESSAGE_FORMAT", "destination", "the topic has a message format older than 0.11")],
-  [44, row("POLICY_VIOLATION", "destination", "a policy of the brokers forbids it")],
+  [42, stays("INVALID_REQUEST", "broker", version)],
+  [43, stays("UNSUPPORTED_FOR_MESSAGE_FORMAT", "destination", "the topic has a message format older than 0.11")],
+  [44, stays("POLICY_VIOLATION", "destination", "a policy of the brokers forbids it")],
   [45, row("OUT_OF_ORDER_SEQUENCE_NUMBER", "again")],
   [46, row("DUPLICATE_SEQUENCE_NUMBER", "again")],
   [47, row("INVALID_PRODUCER_EPOCH", "again")],
@@ -80,21 +103,21 @@ export const protocolErrors: ReadonlyMap<number, Row> = new Map([
   [50, row("INVALID_TRANSACTION_TIMEOUT", "broker")],
   [51, row("CONCURRENT_TRANSACTIONS", "broker")],
   [52, row("TRANSACTION_COORDINATOR_FENCED", "broker")],
-  [53, row("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "broker")],
-  [54, row("SECURITY_DISABLED", "broker")],
+  [53, stays("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "broker")],
+  [54, stays("SECURITY_DISABLED", "broker")],
   [55, row("OPERATION_NOT_ATTEMPTED", "broker")],
   [56, row("KAFKA_STORAGE_ERROR", "again", "a disk of the broker failed")],
   [57, row("LOG_DIR_NOT_FOUND", "broker")],
-  [58, row("SASL_AUTHENTICATION_FAILED", "broker", "correct user and password")],
+  [58, stays("SASL_AUTHENTICATION_FAILED", "broker", "correct user and password")],
   [59, row("UNKNOWN_PRODUCER_ID", "again")],
   [60, row("REASSIGNMENT_IN_PROGRESS", "broker")],
   [61, row("DELEGATION_TOKEN_AUTH_DISABLED", "broker")],
   [62, row("DELEGATION_TOKEN_NOT_FOUND", "broker")],
   [63, row("DELEGATION_TOKEN_OWNER_MISMATCH", "broker")],
   [64, row("DELEGATION_TOKEN_REQUEST_NOT_ALLOWED", "broker")],
-  [65, row("DELEGATION_TOKEN_AUTHORIZATION_FAILED", "broker")],
+  [65, stays("DELEGATION_TOKEN_AUTHORIZATION_FAILED", "broker")],
   [66, row("DELEGATION_TOKEN_EXPIRED", "broker")],
-  [67, row("INVALID_PRINCIPAL_TYPE", "broker")],
+  [67, stays("INVALID_PRINCIPAL_TYPE", "broker")],
   [68, row("NON_EMPTY_GROUP", "broker")],
   [69, row("GROUP_ID_NOT_FOUND", "broker")],
   [70, row("FETCH_SESSION_ID_NOT_FOUND", "broker")],
@@ -103,12 +126,15 @@ export const protocolErrors: ReadonlyMap<number, Row> = new Map([
   [73, row("TOPIC_DELETION_DISABLED", "broker")],
   [74, row("FENCED_LEADER_EPOCH", "again")],
   [75, row("UNKNOWN_LEADER_EPOCH", "again")],
-  [76, row("UNSUPPORTED_COMPRESSION_TYPE", "destination", "the brokers do not know this compression: choose another")],
+  [
+    76,
+    stays("UNSUPPORTED_COMPRESSION_TYPE", "destination", "the brokers do not know this compression: choose another")
+  ],
   [77, row("STALE_BROKER_EPOCH", "broker")],
   [78, row("OFFSET_NOT_AVAILABLE", "broker")],
   [79, row("MEMBER_ID_REQUIRED", "broker")],
   [80, row("PREFERRED_LEADER_NOT_AVAILABLE", "again")],
-  [81, row("GROUP_MAX_SIZE_REACHED", "broker")],
+  [81, stays("GROUP_MAX_SIZE_REACHED", "broker")],
   [82, row("FENCED_INSTANCE_ID", "broker")],
   [83, row("ELIGIBLE_LEADERS_NOT_AVAILABLE", "again")],
   [84, row("ELECTION_NOT_NEEDED", "broker")],
@@ -127,12 +153,16 @@ export interface Judged {
   readonly reason: string
 }
 
-/** What a node said of a partition. A code that is not known here is no verdict on the message. */
-export const ofCode = (code: number, where: string): Judged => {
-  const known = protocolErrors.get(code)
-  if (known === undefined) return { verdict: "part", reason: `${where}: Kafka answered with the error ${code}` }
-  const advice = known.advice === undefined ? "" : `: ${known.advice}`
-  return { verdict: known.verdict, reason: `${where}: Kafka answered ${known.type}${advice}` }
+/** What a node said of a topic, a partition or a group. */
+export interface Answered extends Judged {
+  readonly type: string
+  readonly isConfiguration: boolean
+}
+
+/** A code that is not known here is no verdict on the message. */
+export const ofCode = (code: number, where: string): Answered => {
+  const { advice, type, ...known } = protocolErrors.get(code) ?? row(`the error ${code}`, "part")
+  return { ...known, type, reason: `${where}: Kafka answered ${type}${advice === undefined ? "" : `: ${advice}`}` }
 }
 
 /** What no request was answered with, by the names of kafkajs's errors. */
@@ -170,19 +200,36 @@ export const clientErrors: ReadonlyMap<string, Verdict> = new Map([
   ["KafkaJSFetcherRebalanceError", "broker"]
 ])
 
-/** What was thrown in place of an answer. */
-export const ofError = (error: unknown): Judged => {
-  const { code, message, name } = detailsOf(error)
-  if (name === "KafkaJSProtocolError") return ofCode(Number(code), "Kafka")
-  return { verdict: clientErrors.get(name) ?? "broker", reason: `Kafka cannot be reached: ${message}` }
+/** What kafkajs calls an answer that is an error of Kafka's own. */
+export const protocolError = "KafkaJSProtocolError"
+
+/** None of them could be asked, and why, for each. */
+export class NodesError extends Error {
+  override readonly name = "NodesError"
+
+  constructor(readonly errors: ReadonlyArray<{ readonly address: string; readonly error: unknown }>) {
+    super([...new Set(errors.map(({ address, error }) => `${address}: ${spoken(error)}`))].join("; "))
+  }
 }
 
-/** It will not get better by waiting: someone has to correct the configuration. */
+/** What was thrown in place of an answer. */
+export const ofError = (error: unknown): Judged => {
+  const { code, name } = detailsOf(error)
+  if (name === protocolError) return ofCode(Number(code), "The request")
+  return { verdict: clientErrors.get(name) ?? "broker", reason: `Kafka cannot be reached: ${spoken(error)}` }
+}
+
+/**
+ * It will not get better by waiting: someone has to correct the configuration. Of several nodes one is enough to say so: it
+ * was reached, and the others will say the same when they can be.
+ */
 export const isConfiguration = (error: unknown): boolean => {
-  const { name, type } = detailsOf(error)
-  return name === "KafkaJSSASLAuthenticationError" || name === "KafkaJSServerDoesNotSupportApiKey" ||
-    type === "SASL_AUTHENTICATION_FAILED" || type === "UNSUPPORTED_SASL_MECHANISM" || type === "UNSUPPORTED_VERSION" ||
-    type.endsWith("AUTHORIZATION_FAILED")
+  if (error instanceof NodesError) return error.errors.some((one) => isConfiguration(one.error))
+  const details = detailsOf(error)
+  const { code, name } = details
+  return name === protocolError
+    ? protocolErrors.get(Number(code))?.isConfiguration === true
+    : name === loginError || name === "KafkaJSServerDoesNotSupportApiKey" || Tls.problem(details) !== undefined
 }
 
 /** Nobody coordinates the group yet, or it is just being loaded, or by another node by now. */
@@ -191,8 +238,26 @@ export const isCoordinatorUnsettled = (code: number): boolean => code === 14 || 
 export const detailsOf = (
   error: unknown
 ): { readonly name: string; readonly type: string; readonly message: string; readonly code: unknown } => {
-  const { code, message, name, type } = (error ?? {}) as Record<string, unknown>
-  // of several nodes, none of which could be reached
+  const { cause, code, message, name, type } = (error ?? {}) as Record<string, unknown>
+  if (cause instanceof Error && wrappers.has(String(name))) return detailsOf(cause)
   const said = typeof message === "string" && message !== "" ? message : String(code ?? name ?? error)
   return { name: String(name), type: String(type), message: said, code }
+}
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+/** What kafkajs puts round an error when it tries no more. */
+const wrappers: ReadonlySet<string> = new Set(["KafkaJSNumberOfRetriesExceeded", "KafkaJSNonRetriableError"])
+
+const loginError = "KafkaJSSASLAuthenticationError"
+
+const spoken = (error: unknown): string => {
+  const details = detailsOf(error)
+  const { code, message, name } = details
+  if (name === protocolError) return ofCode(Number(code), "The request").reason
+  return name === loginError
+    ? `it refuses the login: correct the user and the password, or the mechanism (${message})`
+    : Tls.problem(details) ?? message
 }

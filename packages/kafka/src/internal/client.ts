@@ -2,7 +2,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { IHeaders, Message } from "kafkajs"
 import kafkajs from "kafkajs"
-import { detailsOf, isCoordinatorUnsettled } from "./classification.ts"
+import { detailsOf, isCoordinatorUnsettled, NodesError } from "./classification.ts"
 import {
   type Broker,
   candidly,
@@ -16,6 +16,7 @@ import { encode } from "./produceRequest.ts"
 import { kafkaConfig, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
 import { unavailable } from "./topology.ts"
+import { withoutAborted } from "./transactions.ts"
 
 /**
  * All that is asked of Kafka, but for membership in groups. One request is one effect; what fails in it fails as kafkajs
@@ -136,9 +137,11 @@ export const make = (settings: Settings): Client => {
   const cluster = clusterOf(new kafkajs.Kafka(kafkaConfig(settings, sockets.factory)))
   const nodes = new Map<number, Node>()
   const addresses = new Map<number, Sockets.Address>()
+  const given = settings.brokers.map(Sockets.addressOf)
+  let turn = 0
   let seed: Node | undefined
 
-  const nodeAt = (address: Sockets.Address | undefined, nodeId: number | undefined): Effect.Effect<Node, unknown> =>
+  const nodeAt = (address: Sockets.Address, nodeId: number | undefined): Effect.Effect<Node, unknown> =>
     Effect.map(
       attempt(() => cluster.connectionPoolBuilder.build(address)),
       (connectionPool) => {
@@ -201,15 +204,20 @@ export const make = (settings: Settings): Client => {
   const anyNode: Effect.Effect<Node, unknown> = Effect.suspend(() => {
     for (const node of nodes.values()) if (isConnected(node)) return Effect.succeed(node)
     if (seed !== undefined && isConnected(seed)) return Effect.succeed(seed)
-    const seeds = settings.brokers.map(() =>
-      Effect.flatMap(nodeAt(undefined, undefined), (node) => {
+    const first = turn++ % given.length
+    const seeds = [...given.slice(first), ...given.slice(0, first)].map((address) =>
+      Effect.flatMap(nodeAt(address, undefined), (node) => {
         seed = node
         return connected(node, () => {
           if (seed === node) seed = undefined
         })
-      })
+      }).pipe(Effect.mapError(failedAt(address)))
     )
-    return Effect.firstSuccessOf([...seeds, ...[...addresses.keys()].map(nodeOf)])
+    const known = [...addresses].map(([nodeId, address]) => Effect.mapError(nodeOf(nodeId), failedAt(address)))
+    return Effect.mapError(
+      Effect.validateFirst([...seeds, ...known], (one) => one),
+      (errors) => new NodesError(errors)
+    )
   })
 
   const coordinator = (group: string): Effect.Effect<Node, unknown> =>
@@ -402,6 +410,8 @@ const topicResource = 2
 /** Milliseconds. */
 const coordinatorPause = 100
 
+const failedAt = ({ host, port }: Sockets.Address) => (error: unknown) => ({ address: `${host}:${port}`, error })
+
 const codes = (answers: ReadonlyArray<{ readonly errorCode: number }>): ReadonlyArray<number> =>
   answers.map(({ errorCode }) => errorCode)
 
@@ -416,7 +426,7 @@ const numbered = (responses: Partitioned<RawOffset>["responses"]): ReadonlyArray
 const fetchedOf = (fetched: RawFetched | undefined, from: number): Fetched => {
   if (fetched === undefined) return { errorCode: 0, records: [], next: from }
   // a compressed batch comes whole, with what lies before the offset that was asked for
-  const messages = fetched.messages.filter(({ offset }) => Number(offset) >= from)
+  const messages = withoutAborted(fetched).messages.filter(({ offset }) => Number(offset) >= from)
   const last = messages[messages.length - 1]
   return {
     errorCode: fetched.errorCode,

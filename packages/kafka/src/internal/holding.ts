@@ -30,8 +30,11 @@ export interface Part {
   committed: number
   /** The offset of the next message to be written. */
   end: number
-  /** The group was joined anew: what is fetched next begins at the group's offset. */
-  isRejoined: boolean
+  /**
+   * How far it was when the group was joined anew: what is fetched next begins at the group's offset. `undefined`: it was
+   * fetched since.
+   */
+  rejoined: number | undefined
   isPaused: boolean
 }
 
@@ -150,7 +153,7 @@ export const make = (options: Options): Holding => {
       next: from,
       committed: from,
       end: from,
-      isRejoined: false,
+      rejoined: undefined,
       isPaused: false
     }
     parts.set(name, part)
@@ -161,8 +164,9 @@ export const make = (options: Options): Holding => {
   /** Where this is not the continuation of what is held: the group's offset was moved, or the topic made anew. */
   const isOther = (part: Part, { from, records }: Batch): boolean => {
     if (from === part.next) return false
-    if (!part.isRejoined) return from < part.next
-    if (from < part.committed || from > part.next) return true
+    if (part.rejoined === undefined) return from < part.next
+    // what was committed since then may not be known yet where the fetch began
+    if (from < part.rejoined || from > part.next) return true
     return records.some((record) => {
       const held = part.prefix.find(Number(record.offset))
       return held !== undefined && held.timestamp !== record.timestamp
@@ -181,7 +185,7 @@ export const make = (options: Options): Holding => {
       )
       const lost: Array<Part> = []
       for (const [name, part] of [...parts]) {
-        if (assigned.has(name)) part.isRejoined = true
+        if (assigned.has(name)) part.rejoined = part.committed
         else {
           drop(name, part)
           lost.push(part)
@@ -206,7 +210,7 @@ export const make = (options: Options): Holding => {
       const fresh = batch.from === next ? batch.records : batch.records.filter((one) => Number(one.offset) >= next)
       if (batch.last + 1 >= next) {
         part.next = batch.last + 1
-        part.isRejoined = false
+        part.rejoined = undefined
       }
       part.end = batch.end
       part.buffer = part.at < part.buffer.length ? [...part.buffer.slice(part.at), ...fresh] : fresh

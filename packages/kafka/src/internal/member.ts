@@ -8,15 +8,15 @@ import * as MetricLabel from "effect/MetricLabel"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { Consumer, EachBatchPayload, OffsetsByTopicPartition } from "kafkajs"
+import type { Consumer, ConsumerStartBatchProcessEvent, EachBatchPayload, OffsetsByTopicPartition } from "kafkajs"
 import kafkajs from "kafkajs"
 import * as Metrics from "../Metrics.ts"
-import { detailsOf, isConfiguration } from "./classification.ts"
+import { detailsOf } from "./classification.ts"
 import * as Holding from "./holding.ts"
 import * as Membership from "./membership.ts"
 import { kafkaConfig, retry, type Settings } from "./settings.ts"
 import * as Sockets from "./socket.ts"
-import { unavailable } from "./topology.ts"
+import { brokerError, unavailable } from "./topology.ts"
 
 /** Durations are milliseconds. */
 export interface Options extends Pick<Holding.Options, "deliver" | "laneOf" | "window"> {
@@ -167,6 +167,21 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
       return untilRoom(part, payload)
     }
 
+    /** kafkajs goes past what shows nothing, and tells nobody: control records, and what was given up. */
+    const passBy = ({ payload }: ConsumerStartBatchProcessEvent): void => {
+      const { batchSize, firstOffset, highWatermark, lastOffset, partition, topic } = payload
+      if (batchSize > 0) return
+      holding.receive({
+        topic,
+        partition,
+        // none is within what was asked for where the rest of a batch was compacted away
+        from: Number((firstOffset as string | null) ?? lastOffset),
+        last: Number(lastOffset),
+        end: Number(highWatermark),
+        records: []
+      })
+    }
+
     /** kafkajs has no moment between knowing that it must join anew and doing so, but that it looks for the coordinator. */
     const beforeJoin = (): Promise<unknown> => {
       if (!isMember) return Promise.resolve()
@@ -206,7 +221,7 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
         retry: { ...retry, retries: 10, restartOnFailure: () => Promise.resolve(false) }
       })
       let seen = yield* Clock.currentTimeMillis
-      const { CRASH, FETCH, GROUP_JOIN, HEARTBEAT, REQUEST_TIMEOUT } = current.events
+      const { CRASH, FETCH, GROUP_JOIN, HEARTBEAT, REQUEST_TIMEOUT, START_BATCH_PROCESS } = current.events
       const clock = yield* Effect.clock
       const touch = () => {
         seen = clock.unsafeCurrentTimeMillis()
@@ -216,6 +231,9 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
       current.on(GROUP_JOIN, ({ payload }) => {
         touch()
         if (consumer === current) onJoin(payload.memberAssignment)
+      })
+      current.on(START_BATCH_PROCESS, (event) => {
+        if (consumer === current) passBy(event)
       })
       current.on(CRASH, ({ payload }) => Deferred.unsafeDone(crashed, Effect.fail(payload.error)))
       // it would ask again on the same connection
@@ -312,8 +330,8 @@ const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, unknown> =>
   Effect.tryPromise({ try: run, catch: (error) => error })
 
 const logged = (group: string, error: unknown) => {
-  const { message } = detailsOf(error)
-  return isConfiguration(error)
+  const { message, reason } = brokerError(error)
+  return reason === "Configuration"
     ? Effect.logError(`The consumer of the group ${group} cannot go on until this is corrected: ${message}`)
     : Effect.logWarning(`The consumer of the group ${group} begins anew: ${message}`)
 }

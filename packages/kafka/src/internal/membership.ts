@@ -1,8 +1,10 @@
 import type { PartitionAssigner } from "kafkajs"
 import kafkajs from "kafkajs"
+import type { Partitioned, RawFetched } from "./node.ts"
+import { withoutAborted } from "./transactions.ts"
 
 /**
- * What the coordinator of a group knows one of kafkajs's consumers by.
+ * What the coordinator of a group knows one of kafkajs's consumers by; and what its nodes send it, less what was given up.
  *
  * kafkajs forgets the id where joining fails in the middle, and does not leave then. To the coordinator that is a member
  * for whom the others have to wait, until its session ends.
@@ -36,37 +38,44 @@ export const make = (options: {
     const join = (exchange: Exchange) => {
       if (hasEnded) return refused()
       asking += 1
-      const { response } = exchange
-      const decode = (raw: unknown) =>
-        response.decode(raw).then((answer) => {
-          const { memberId } = answer as { readonly memberId?: string }
-          // the coordinator names it even where it wants to be asked once more
-          if (memberId !== undefined && memberId !== "") id = memberId
-          return answer
-        })
-      return send({ ...exchange, response: { ...response, decode } }).finally(() => {
+      return send(decoding(exchange, (answer) => {
+        const { memberId } = answer as { readonly memberId?: string }
+        // the coordinator names it even where it wants to be asked once more
+        if (memberId !== undefined && memberId !== "") id = memberId
+        return answer
+      })).finally(() => {
         asking -= 1
       })
     }
+    const fetch = (exchange: Exchange) =>
+      send(decoding(exchange, (answer) => {
+        const fetched = answer as Partitioned<RawFetched>
+        return {
+          ...fetched,
+          responses: fetched.responses.map((one) => ({ ...one, partitions: one.partitions.map(withoutAborted) }))
+        }
+      }))
     const leave = (exchange: Exchange) =>
       send(exchange).then((answer) => {
         id = undefined
         return answer
       })
+    const special = new Map([["JoinGroup", join], ["LeaveGroup", leave], ["Fetch", fetch]])
     Object.assign(pool, {
-      send: (exchange: Exchange) => {
-        const { apiName } = exchange.request
-        return apiName === "JoinGroup" ? join(exchange) : apiName === "LeaveGroup" ? leave(exchange) : send(exchange)
-      }
+      send: (exchange: Exchange) => (special.get(exchange.request.apiName) ?? send)(exchange)
     })
   }
 
   return {
     assigner: (config) => {
       const cluster = config.cluster as unknown as Cluster
-      const find = cluster.findGroupCoordinator.bind(cluster)
+      const findCoordinator = cluster.findGroupCoordinator.bind(cluster)
+      const find = cluster.findBroker.bind(cluster)
       cluster.findGroupCoordinator = (group) =>
-        hasEnded ? refused() : options.beforeJoin().then(() => find(group)).then((broker) => {
+        hasEnded ? refused() : options.beforeJoin().then(() => findCoordinator(group))
+      // also of a coordinator
+      cluster.findBroker = (node) =>
+        find(node).then((broker) => {
           watch(broker.connectionPool)
           return broker
         })
@@ -93,6 +102,17 @@ interface ConnectionPool {
   readonly send: (exchange: Exchange) => Promise<unknown>
 }
 
-interface Cluster {
-  findGroupCoordinator: (group: { readonly groupId: string }) => Promise<{ readonly connectionPool: ConnectionPool }>
+interface Broker {
+  readonly connectionPool: ConnectionPool
 }
+
+interface Cluster {
+  findGroupCoordinator: (group: { readonly groupId: string }) => Promise<Broker>
+  findBroker: (node: { readonly nodeId: string }) => Promise<Broker>
+}
+
+/** The same, whose answer is changed before kafkajs looks at it. */
+const decoding = (exchange: Exchange, change: (answer: unknown) => unknown): Exchange => ({
+  ...exchange,
+  response: { ...exchange.response, decode: (raw) => exchange.response.decode(raw).then(change) }
+})

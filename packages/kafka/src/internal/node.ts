@@ -55,8 +55,15 @@ export interface RawOffset {
 
 export interface RawFetched {
   readonly errorCode: number
-  readonly messages: ReadonlyArray<Record & { readonly isControlRecord?: boolean }>
-  readonly abortedTransactions?: ReadonlyArray<unknown> | null
+  readonly messages: ReadonlyArray<
+    Record & {
+      readonly isControlRecord?: boolean
+      /** Absent of messages that are older than transactions. */
+      readonly batchContext?: { readonly producerId?: string; readonly inTransaction?: boolean }
+    }
+  >
+  /** Of this range; `null`, or absent, for none. */
+  readonly abortedTransactions?: ReadonlyArray<{ readonly producerId: string; readonly firstOffset: string }> | null
 }
 
 export interface ConnectionPool {
@@ -72,7 +79,7 @@ export interface ConnectionPool {
 export interface Cluster {
   readonly rootLogger: unknown
   readonly connectionPoolBuilder: {
-    readonly build: (address: Sockets.Address | undefined) => Promise<ConnectionPool>
+    readonly build: (address: Sockets.Address) => Promise<ConnectionPool>
   }
   readonly brokerPool: { readonly createBroker: (options: object) => Broker }
 }

@@ -1,16 +1,17 @@
 import type { BrokerError, Delivery, Outcome } from "@effect-cqrs/core/Broker"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import type { Catalog } from "./catalog.ts"
 import { ofCode } from "./classification.ts"
 import type { Client, Record } from "./client.ts"
 import { changed, type Outgoing } from "./record.ts"
-import { brokerError, configuration, unavailable } from "./topology.ts"
+import { answered, brokerError, required, stateOf, unavailable } from "./topology.ts"
 
 export interface Sifting {
   readonly client: Client
   readonly catalog: Catalog
   readonly fromBeginning: boolean
+  /** How long what the brokers must settle first is waited for, in milliseconds. */
+  readonly timeout: number
   readonly deliver: (topic: string, partition: number, record: Record) => Delivery
   readonly append: (batch: ReadonlyArray<Outgoing>) => Effect.Effect<ReadonlyArray<Outcome>>
 }
@@ -69,20 +70,18 @@ export const sift = <E, R>(
 const pageBytes = 1024 * 1024
 
 const rangesOf = (
-  { catalog, client, fromBeginning }: Sifting,
+  { catalog, client, fromBeginning, timeout }: Sifting,
   { group, topic }: Queue
 ): Effect.Effect<ReadonlyArray<Range>, BrokerError> =>
   Effect.gen(function*() {
-    const found = (yield* Effect.mapError(catalog.find([topic]), brokerError)).get(topic)!
-    if (Either.isLeft(found)) return yield* configuration(found.left.reason)
-    const described = yield* Effect.mapError(client.group(group), brokerError)
-    if (described.errorCode !== 0) return yield* unavailable(ofCode(described.errorCode, `The group ${group}`).reason)
-    if (described.state !== "Empty" && described.state !== "Dead") {
+    const [found] = yield* required(catalog, [topic], timeout)
+    const state = yield* stateOf(client, group)
+    if (state !== "Empty" && state !== "Dead") {
       return yield* unavailable(
         `The group ${group} has members: what they hold cannot be sifted. Stop its consumers, and try again`
       )
     }
-    const { leaders } = found.right
+    const { leaders } = found!
     const headless = leaders.indexOf(-1)
     if (headless >= 0) return yield* unavailable(`Partition ${headless} of the topic ${topic} has no leader`)
     const byLeader = new Map<number, Array<number>>()
@@ -100,7 +99,7 @@ const rangesOf = (
     const committed = yield* Effect.mapError(client.committed(group, topic, leaders.map((_, one) => one)), brokerError)
     const unknown = committed.find(({ errorCode }) => errorCode !== 0)
     if (unknown !== undefined) {
-      return yield* unavailable(ofCode(unknown.errorCode, `The offsets of the group ${group}`).reason)
+      return yield* answered(ofCode(unknown.errorCode, `The offsets of the group ${group}`))
     }
     return committed.map(({ offset, partition }) => {
       const [begin, end] = [begins.get(partition) ?? 0, ends.get(partition) ?? 0]
@@ -125,7 +124,7 @@ const through = <E, R>(
         brokerError
       )
       if (page.errorCode !== 0) {
-        return yield* unavailable(ofCode(page.errorCode, `Partition ${partition} of the topic ${topic}`).reason)
+        return yield* answered(ofCode(page.errorCode, `Partition ${partition} of the topic ${topic}`))
       }
       for (const record of page.records) if (Number(record.offset) < end) yield* each(record)
       // nothing more is shown, though the end is further on: control records

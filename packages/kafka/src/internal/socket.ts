@@ -7,6 +7,12 @@ export interface Address {
   readonly port: number
 }
 
+/** Of `host:port`. */
+export const addressOf = (text: string): Address => {
+  const [host, port] = text.split(":") as [string, string]
+  return { host, port: Number(port) }
+}
+
 /** The connections of one kafkajs client: it has no way to give one up, and goes on using one that answers no more. */
 export interface Sockets {
   readonly factory: ISocketFactory

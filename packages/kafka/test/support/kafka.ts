@@ -1,7 +1,7 @@
 import type { Broker } from "@effect-cqrs/core"
 import { KafkaBroker } from "@effect-cqrs/kafka"
 import type { BrokerSuite } from "@effect-cqrs/testing"
-import { Context, Deferred, Effect, Layer, Queue } from "effect"
+import { Context, Deferred, Effect, Layer, Queue, Schedule } from "effect"
 import { type Admin, type IHeaders, Kafka, logLevel } from "kafkajs"
 
 export const endpoint = {
@@ -42,10 +42,14 @@ interface TopicOptions {
   readonly config?: Record<string, string> | undefined
 }
 
+/** Nodes learn of what was made or deleted a moment later, and its leaders last; a busy one, some moments. */
+const seen = (brokers: string, name: string) => withAdmin(brokers, (admin) => admin.fetchTopicOffsets(name))
+const soon = Schedule.spaced("50 millis").pipe(Schedule.upTo("20 seconds"))
+
 const create = (brokers: string, name: string, { config = {}, partitions = 3 }: TopicOptions) =>
   withAdmin(brokers, (admin) =>
     admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [{
         topic: name,
         numPartitions: partitions,
@@ -54,7 +58,7 @@ const create = (brokers: string, name: string, { config = {}, partitions = 3 }: 
           value
         }))
       }]
-    }))
+    })).pipe(Effect.zipRight(Effect.retry(seen(brokers, name), soon)))
 
 /** Makes an empty topic, and answers with its name. */
 export const topic = (brokers: string, name: string, options: TopicOptions = {}): Effect.Effect<string, unknown> => {
@@ -171,7 +175,10 @@ export const foreign = { prefix: "ce_", publish, read }
 /** Topics that are deleted, and made again. */
 export const destination = {
   remove: (topic: string) =>
-    Effect.flatMap(Server, ({ brokers }) => withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [topic] }))),
+    Effect.flatMap(Server, ({ brokers }) =>
+      withAdmin(brokers, (admin) => admin.deleteTopics({ topics: [topic] })).pipe(
+        Effect.zipRight(Effect.retry(Effect.flip(seen(brokers, topic)), soon))
+      )),
   restore: (topic: string) =>
     Effect.flatMap(Server, ({ brokers }) =>
       // it is a moment until the name is free

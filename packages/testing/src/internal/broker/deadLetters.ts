@@ -1,7 +1,9 @@
 import { Broker } from "@effect-cqrs/core/Broker"
+import * as Compressor from "@effect-cqrs/core/Compressor"
 import * as Consumer from "@effect-cqrs/core/Consumer"
 import * as Event from "@effect-cqrs/core/Event"
 import { type Message, Received } from "@effect-cqrs/core/Message"
+import * as Serialization from "@effect-cqrs/core/Serialization"
 import * as Subscribers from "@effect-cqrs/core/Subscribers"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -52,6 +54,36 @@ export const deadLetterCases = <R>(
           assert.strictEqual(bad.headers[Consumer.deadLetterHeaders.attempts], "3")
           yield* assertQuiet(letters)
         })
+    )
+
+    it(
+      "a body that is corrupt, and one that is a bomb, are dead letters as they came, and their key goes on",
+      (topic, group) =>
+        Effect.gen(function*() {
+          const deadLetterTopic = yield* facts.topic(`${topic}_dead`)
+          const letters = yield* consume([deadLetterTopic], `${group}_dead`)
+          const { handled } = yield* consumer({ topic, group, deadLetterTopic })
+          const good = eventOf(topic, "good")
+          const { compress } = Compressor.gzip()
+          const whole = yield* compress(good.payload)
+          const bomb = yield* compress(new Uint8Array(16 * mostBytes))
+          const gzip = (payload: Uint8Array) => messageOf({ ...good, contentEncoding: "gzip", payload })
+          const sent = [gzip(whole.subarray(0, 12)), gzip(good.payload), gzip(bomb)].map((one, n) => ({
+            ...one,
+            id: `${n}`
+          }))
+          yield* publish([...sent, { ...gzip(whole), id: "whole" }])
+          yield* until("the whole one is handled", () => handled.length === 1)
+          assertOrder("handled", handled, ["whole"])
+          const dead = yield* some(letters, 3)
+          assertIds("dead letters", idsOf(dead), idsOf(sent))
+          for (const { headers, id, payload } of dead) {
+            const reason = headers[Consumer.deadLetterHeaders.reason] ?? ""
+            assert.ok(reason.includes(id === "2" ? "maxDecompressedBytes" : "gzip"), reason)
+            assert.deepStrictEqual(Buffer.from(payload), Buffer.from(sent[Number(id)]!.payload))
+          }
+          yield* assertQuiet(letters)
+        }).pipe(Effect.provide(Serialization.layer({ maxDecompressedBytes: mostBytes })))
     )
 
     itWith(
@@ -111,6 +143,8 @@ export const deadLetterCases = <R>(
     )
   })
 }
+
+const mostBytes = 1024 * 1024
 
 const eventOf = (topic: string, what: "good" | "bad", key = "one"): Message =>
   messageOf({

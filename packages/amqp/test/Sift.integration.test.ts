@@ -1,9 +1,9 @@
 import { AmqpBroker } from "@effect-cqrs/amqp"
 import { Broker, Consumer, ConsumerDeadLetters, Event, Subscribers } from "@effect-cqrs/core"
-import { Endpoint, Fixtures } from "@effect-cqrs/testing"
+import { Endpoint, Fixtures, Proxy } from "@effect-cqrs/testing"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import type { ConsumeMessage } from "amqplib"
-import { Effect, Layer, Logger, Schedule, Schema } from "effect"
+import { Context, Effect, Either, Layer, Logger, Redacted, Schedule, Schema } from "effect"
 import { Admin, admin, cleanUp, endpoint, unique } from "./support/rabbitmq.ts"
 
 Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
@@ -170,6 +170,52 @@ Endpoint.suite("RabbitMQ", { describe, it, ...endpoint }, (url) => {
         }).pipe(Effect.provide(
           Layer.mergeAll(AmqpBroker.layer({ url, queueType }), Layer.scoped(Admin, admin(url)), quiet)
         )),
+      30_000
+    )
+  }
+
+  for (const queueType of ["quorum", "classic"] as const) {
+    it.scopedLive(
+      `when the connection is lost in the middle of a ${queueType} queue, it is said so, and nothing is lost`,
+      () =>
+        Effect.gen(function*() {
+          const { forget } = yield* Admin
+          const topic = unique(`sift_lost_${queueType}`)
+          forget("exchange", topic)
+          forget("queue", topic)
+          const to = new URL(Redacted.value(url))
+          const proxy = yield* Proxy.make({ host: to.hostname, port: Number(to.port || 5672) })
+          to.host = `127.0.0.1:${proxy.port}`
+          const broker = yield* Effect.map(
+            Layer.build(Layer.provide(AmqpBroker.layer({ url: Redacted.make(to.href), queueType }), quiet)),
+            Context.get(Broker.Broker)
+          )
+          yield* Effect.scoped(broker.consume({ topics: [topic], group: topic }))
+          yield* broker.publish(["1", "2", "3"].map((id) => Fixtures.messageOf({ topic, id })))
+          const sift = (decide: (id: string) => Effect.Effect<"settled" | "kept">) =>
+            Effect.either(broker.sift({ topic, group: topic }, ({ message }) => decide(message.id)))
+          for (const last of ["1", "3"]) {
+            yield* proxy.restore
+            let isReached = false
+            const cut = Effect.suspend(() => {
+              isReached = true
+              return Effect.zipLeft(proxy.cut, Effect.sleep("100 millis"))
+            })
+            const answer = yield* Fixtures.eventually(
+              `it comes to ${last}`,
+              sift((id) => Effect.as(id === last ? cut : Effect.void, "settled")),
+              () => isReached
+            )
+            assert.strictEqual(Either.isLeft(answer) && answer.left.reason, "Unavailable")
+          }
+          yield* proxy.restore
+          const seen: Array<string> = []
+          const look = sift((id) => {
+            seen.push(id)
+            return Effect.succeed("kept")
+          })
+          yield* Fixtures.eventually("what was not settled is there", look, () => seen.includes("3"))
+        }).pipe(Effect.provide(Layer.merge(Layer.scoped(Admin, admin(url)), quiet))),
       30_000
     )
   }
