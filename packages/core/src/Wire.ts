@@ -48,6 +48,19 @@ export interface Incoming extends Packet {
 }
 
 /**
+ * As {@link Incoming}, with headers as the protocol has them: they are made text, and read, one by one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Received<A> extends Omit<Incoming, "headers" | "place"> {
+  readonly headers: Readonly<Record<string, A>>
+  /** `undefined`: it is no text, and is left out. */
+  readonly textOf: (value: A, name: string) => string | undefined
+  readonly place: () => string
+}
+
+/**
  * Reads what is no CloudEvent, as another program writes it to some topic; `undefined` if it is not of that form.
  *
  * @since 0.1.0
@@ -87,6 +100,8 @@ export interface Wire {
   /** Left: why this message can never be sent, as a sentence. */
   readonly encode: (message: Message) => Either.Either<Packet, string>
   readonly decode: (incoming: Incoming) => Decoded
+  /** The same, without a copy of the headers. */
+  readonly decodeReceived: <A>(received: Received<A>) => Decoded
 }
 
 /**
@@ -111,6 +126,102 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
   const isReserved = (name: string): boolean => {
     const lower = name.toLowerCase()
     return transport.has(lower) || lowerPrefixes.some((one) => lower.startsWith(one))
+  }
+
+  /** What is in no CloudEvent's headers, or has a body that is one. */
+  const readBody = (
+    incoming: Incoming,
+    { partitionkey }: Found,
+    traceparent: string | undefined,
+    headers: Readonly<Record<string, string>>
+  ): Either.Either<Message, Unread> => {
+    const { body, contentType, isTombstone, key, topic } = incoming
+    if (contentType !== undefined && isCloudEvents(contentType)) {
+      const mediaType = contentType.split(";", 1)[0]!.trim().toLowerCase()
+      if (mediaType !== "application/cloudevents+json") {
+        return Either.left({ message: `A CloudEvent in the format ${mediaType} is not known here: send JSON` })
+      }
+      return Either.flatMap(destructured(body), ({ attributes, payload }) =>
+        fromAttributes({
+          ...attributes,
+          partitionkey: attributes.partitionkey ?? partitionkey ?? key,
+          traceparent: attributes.traceparent ?? traceparent
+        }, { topic, headers, payload }))
+    }
+    return readers.get(topic)?.(incoming) ?? Either.left({
+      message: isTombstone ? "It has no body: a tombstone" : "Not a CloudEvent: it has none of its headers"
+    })
+  }
+
+  const decode = <A>(received: Received<A>): Decoded => {
+    const { contentType, textOf } = received
+    const found: Found = { ...nothing }
+    const headers: Record<string, string> = {}
+    let isBinary = false
+    let traceparent: string | undefined
+    for (const name of Object.keys(received.headers)) {
+      const value = textOf(received.headers[name]!, name)
+      if (value === undefined) continue
+      const attribute = written.get(name)
+      if (attribute !== undefined) {
+        found[attribute] = value
+        isBinary = true
+      } else if (name === "traceparent") traceparent = value
+      else {
+        const lower = name.toLowerCase()
+        const used = lowerPrefixes.find((one) => lower.startsWith(one))
+        if (used !== undefined) {
+          const attribute = lower.slice(used.length)
+          // what stands there in lower case, as it has to be, is not replaced; what is not known here is left out
+          if (isAttribute(attribute)) found[attribute] ??= value
+          isBinary = true
+        } else if (!transport.has(lower)) put(headers, name, value)
+        else if (lower === "traceparent") traceparent ??= value
+      }
+    }
+    const { body, topic } = received
+    let message: Either.Either<Message, Unread>
+    if (!isBinary || (contentType !== undefined && isCloudEvents(contentType))) {
+      // a reader may throw, and so does what nests too deeply
+      message = Either.flatMap(
+        Either.try({
+          try: () => readBody(incomingOf(received), found, traceparent, headers),
+          catch: () => ({ message: "It cannot be read" })
+        }),
+        (read) => read
+      )
+    } else if (found.specversion !== undefined && !found.specversion.startsWith("1.")) {
+      message = Either.left({ message: "A CloudEvent of another version than 1.0" })
+    } else {
+      found.partitionkey ??= received.key
+      found.traceparent ??= traceparent
+      found.datacontenttype ??= contentType
+      found.contentencoding ??= received.contentEncoding
+      message = fromAttributes(found, { topic, headers, payload: body })
+    }
+    if (Either.isRight(message)) return { message: message.right, unreadable: undefined }
+    const id = found.id ?? received.place()
+    return {
+      unreadable: message.left.message,
+      message: {
+        id,
+        name: found.type ?? "",
+        kind: "notification",
+        version: 1,
+        topic,
+        key: found.partitionkey ?? received.key,
+        source: found.source ?? "",
+        time: 0,
+        correlationId: found.correlationid ?? id,
+        causationId: found.causationid,
+        traceparent: found.traceparent ?? traceparent,
+        sequence: undefined,
+        contentType: contentType ?? "application/octet-stream",
+        contentEncoding: received.contentEncoding ?? "identity",
+        headers,
+        payload: body
+      }
+    }
   }
 
   const names = new Map<string, string>()
@@ -159,95 +270,8 @@ export const make = (prefixes: readonly [string, ...ReadonlyArray<string>], opti
         body: message.payload
       })
     },
-    decode: (incoming) => {
-      const found: Found = { ...nothing }
-      const headers: Record<string, string> = {}
-      let isBinary = false
-      let { traceparent } = incoming.headers
-      for (const name of Object.keys(incoming.headers)) {
-        const value = incoming.headers[name]!
-        const attribute = written.get(name)
-        if (attribute !== undefined) {
-          found[attribute] = value
-          isBinary = true
-          continue
-        }
-        const lower = name.toLowerCase()
-        const used = lowerPrefixes.find((one) => lower.startsWith(one))
-        if (used !== undefined) {
-          const attribute = lower.slice(used.length)
-          // what stands there in lower case, as it has to be, is not replaced; what is not known here is left out
-          if (Object.hasOwn(nothing, attribute)) found[attribute as keyof Found] ??= value
-          isBinary = true
-        } else if (!transport.has(lower)) put(headers, name, value)
-        else if (lower === "traceparent") traceparent ??= value
-      }
-      const rest = { topic: incoming.topic, headers, payload: incoming.body }
-      const { contentType } = incoming
-      const read = (): Either.Either<Message, Pick<MessageError, "message">> => {
-        if (contentType !== undefined && isCloudEvents(contentType)) {
-          const mediaType = contentType.split(";", 1)[0]!.trim().toLowerCase()
-          if (mediaType !== "application/cloudevents+json") {
-            return Either.left({ message: `A CloudEvent in the format ${mediaType} is not known here: send JSON` })
-          }
-          return Either.flatMap(
-            destructured(incoming.body),
-            ({ attributes, payload }) =>
-              fromAttributes({
-                ...attributes,
-                partitionkey: attributes.partitionkey ?? found.partitionkey ?? incoming.key,
-                traceparent: attributes.traceparent ?? traceparent
-              }, { ...rest, payload })
-          )
-        }
-        const foreign = readers.get(incoming.topic)?.(incoming)
-        if (foreign !== undefined) return foreign
-        return Either.left({
-          message: incoming.isTombstone
-            ? "It has no body: a tombstone"
-            : "Not a CloudEvent: it has none of its headers"
-        })
-      }
-      const isPlain = isBinary && (contentType === undefined || !isCloudEvents(contentType))
-      let message: Either.Either<Message, Pick<MessageError, "message">>
-      if (!isPlain) {
-        // a reader may throw, and so does what nests too deeply
-        message = Either.flatMap(
-          Either.try({ try: read, catch: () => ({ message: "It cannot be read" }) }),
-          (found) => found
-        )
-      } else if (found.specversion !== undefined && !found.specversion.startsWith("1.")) {
-        message = Either.left({ message: "A CloudEvent of another version than 1.0" })
-      } else {
-        found.partitionkey ??= incoming.key
-        found.traceparent ??= traceparent
-        found.datacontenttype ??= contentType
-        found.contentencoding ??= incoming.contentEncoding
-        message = fromAttributes(found, rest)
-      }
-      if (Either.isRight(message)) return { message: message.right, unreadable: undefined }
-      return {
-        unreadable: message.left.message,
-        message: {
-          id: found.id ?? incoming.place,
-          name: found.type ?? "",
-          kind: "notification",
-          version: 1,
-          topic: incoming.topic,
-          key: found.partitionkey ?? incoming.key,
-          source: found.source ?? "",
-          time: 0,
-          correlationId: found.correlationid ?? found.id ?? incoming.place,
-          causationId: found.causationid,
-          traceparent: found.traceparent ?? traceparent,
-          sequence: undefined,
-          contentType: incoming.contentType ?? "application/octet-stream",
-          contentEncoding: incoming.contentEncoding ?? "identity",
-          headers,
-          payload: incoming.body
-        }
-      }
-    }
+    decode: (incoming) => decode(receivedOf(incoming)),
+    decodeReceived: decode
   }
 }
 
@@ -279,6 +303,8 @@ const nothing = {
   traceparent: undefined
 }
 
+const isAttribute = (name: string): name is keyof Found => Object.hasOwn(nothing, name)
+
 const attributeNames = Object.keys(nothing) as ReadonlyArray<keyof Found>
 
 const structuredType = "application/cloudevents+json; charset=UTF-8"
@@ -287,6 +313,33 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 const isCloudEvents = (contentType: string): boolean => /^\s*application\/cloudevents/i.test(contentType)
+
+/** Why it cannot be read. */
+type Unread = Pick<MessageError, "message">
+
+const asItIs = (value: string): string => value
+
+/** The place may be reckoned only when it is read. */
+const receivedOf = (incoming: Incoming): Received<string> => ({
+  topic: incoming.topic,
+  key: incoming.key,
+  headers: incoming.headers,
+  textOf: asItIs,
+  place: () => incoming.place,
+  contentType: incoming.contentType,
+  contentEncoding: incoming.contentEncoding,
+  body: incoming.body,
+  isTombstone: incoming.isTombstone
+})
+
+const incomingOf = <A>({ headers, place, textOf, ...rest }: Received<A>): Incoming => {
+  const texts: Record<string, string> = {}
+  for (const name of Object.keys(headers)) {
+    const text = textOf(headers[name]!, name)
+    if (text !== undefined) put(texts, name, text)
+  }
+  return { ...rest, headers: texts, place: place() }
+}
 
 /** A header may be called `__proto__`. */
 const put = (record: Record<string, string>, name: string, value: string): void => {

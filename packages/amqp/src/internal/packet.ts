@@ -32,29 +32,19 @@ export const encode = (wire: Wire.Wire, message: Message): Either.Either<Packet,
   })
 
 /** In terms of the port. Headers that are numbers or truth values are read as text; those that are more are left out. */
-export const incoming = (topic: string, { content, properties }: Received): Wire.Incoming => {
-  const headers: Record<string, string> = {}
-  const table = properties.headers ?? {}
-  for (const name of Object.keys(table)) {
-    const value: unknown = table[name]
-    if (typeof value === "string") headers[name] = value
-    else if ((typeof value === "number" || typeof value === "boolean") && !added.has(name)) {
-      headers[name] = String(value)
-    }
-  }
+export const incoming = (topic: string, { content, properties }: Received): Wire.Received<unknown> => {
+  const headers: Readonly<Record<string, unknown>> = properties.headers ?? {}
   return {
     topic,
     // AMQP has no other place for it, so that also what is otherwise in no known form has its order
-    key: headers[`${prefixes[0]}partitionkey`] ?? headers[`${prefixes[1]}partitionkey`],
+    key: headerOf(headers, `${prefixes[0]}partitionkey`) ?? headerOf(headers, `${prefixes[1]}partitionkey`),
     headers,
+    textOf: textOfHeader,
     contentType: textOf(properties.contentType),
     contentEncoding: textOf(properties.contentEncoding),
     body: content,
     isTombstone: false,
-    // reckoned only if it is asked for
-    get place() {
-      return placeOf(content, properties)
-    }
+    place: () => placeOf(content, properties)
   }
 }
 
@@ -108,6 +98,16 @@ const kept = [
 
 /** Whether it is a short text of AMQP. */
 export const fits = (text: string): boolean => text.length < 86 || Buffer.byteLength(text) < 256
+
+const textOfHeader = (value: unknown, name: string): string | undefined =>
+  typeof value === "string"
+    ? value
+    : (typeof value === "number" || typeof value === "boolean") && !added.has(name)
+    ? String(value)
+    : undefined
+
+const headerOf = (headers: Readonly<Record<string, unknown>>, name: string): string | undefined =>
+  textOfHeader(headers[name], name)
 
 const textOf = (value: unknown): string | undefined => typeof value === "string" ? value : undefined
 

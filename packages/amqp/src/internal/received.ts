@@ -14,8 +14,11 @@ export const deliveryOf = (
 ): Delivery => {
   const packet = incoming(topic, received)
   const decoded = Either.getOrElse(
-    Either.try(() => wire.decode(packet)),
-    (): Wire.Decoded => ({ message: plain.decode(packet).message, unreadable: "The reader of its topic has thrown" })
+    Either.try(() => wire.decodeReceived(packet)),
+    (): Wire.Decoded => ({
+      message: plain.decodeReceived(packet).message,
+      unreadable: "The reader of its topic has thrown"
+    })
   )
   return {
     message: decoded.message,

@@ -121,7 +121,8 @@ export const handle = <A, E, R, R2>(
     })
   )
 
-const localsOf = (handling: Handling, context: Context.Context<never> | undefined): ReadonlyArray<Local> =>
+/** What a handler's fiber has while it runs. */
+export const localsOf = (handling: Handling, context: Context.Context<never> | undefined): ReadonlyArray<Local> =>
   context === undefined
     ? [[currentOrigin, handling]]
     : [[currentOrigin, handling], [FiberRef.currentContext, context]]

@@ -55,22 +55,15 @@ export const decode = (
     readonly forward: (outgoing: Outgoing) => Effect.Effect<Outcome>
   }
 ): Delivery => {
-  const headers: Record<string, string> = {}
-  for (const name of Object.keys(record.headers ?? {})) {
-    const text = textOf(record.headers![name])
-    if (text === undefined) continue
-    if (name === "__proto__") {
-      Object.defineProperty(headers, name, { value: text, enumerable: true, writable: true, configurable: true })
-    } else headers[name] = text
-  }
-  const { value } = record
-  const { message, unreadable } = wire.decode({
+  const { headers = {}, key, offset, value } = record
+  const { message, unreadable } = wire.decodeReceived({
     topic,
-    key: record.key === null ? undefined : record.key.toString("utf8"),
-    place: `${topic}/${partition}/${record.offset}`,
+    key: key === null ? undefined : key.toString("utf8"),
+    place: () => `${topic}/${partition}/${offset}`,
     headers,
-    contentType: headers["content-type"],
-    contentEncoding: headers["content-encoding"],
+    textOf,
+    contentType: textOf(headers["content-type"]),
+    contentEncoding: textOf(headers["content-encoding"]),
     isTombstone: value === null,
     body: value === null ? new Uint8Array(0) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
   })
