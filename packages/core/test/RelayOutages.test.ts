@@ -98,7 +98,7 @@ describe("outages", () => {
         const ofKey = late.filter((n) => n % 4 === key)
         assert.deepStrictEqual(ofKey, [...ofKey].sort((a, b) => a - b))
       }
-    }).pipe(Effect.provide(running({ maxLoneFailures: 2 }))))
+    }).pipe(Effect.provide(running({ maxLoneFailures: 2 }))), 30_000)
 
   it.effect("a broker whose entries went elsewhere during its outage does not make the relay spin", () =>
     Effect.gen(function*() {
