@@ -83,6 +83,11 @@ describe("what a member holds", () => {
     const { fetch, holding } = setup(4, [0, 1])
     assert.isFalse(holding.hasRoom(fetch(0, 0, 2000)!))
     assert.isTrue(holding.hasRoom(fetch(1, 0, 10)!))
+    assert.isTrue(holding.isWanting())
+    fetch(1, 10, 2000)
+    assert.isFalse(holding.isWanting(), "all are full")
+    holding.assign({ topic: [0, 1, 2] })
+    assert.isTrue(holding.isWanting(), "of one nothing came yet")
   })
 
   it("what comes of a partition that it does not have is not taken in, and is there when it has it", () => {

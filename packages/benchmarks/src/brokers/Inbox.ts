@@ -15,7 +15,8 @@ import * as Arrived from "./Arrived.ts"
 import type { Kind } from "./Kind.ts"
 import { decode } from "./Seen.ts"
 
-const messages = 10_000
+/** Enough that the first of each partition, whose start is noted for the case that they kill the process, are few. */
+const messages = 20_000
 
 const concurrency = 4
 
@@ -25,7 +26,7 @@ const size = 32
 export const inbox = (server: Server, kind: Kind): Measurement => ({
   name: `inbox ${kind.title}`,
   needs: [server.variable, kind.variable],
-  rounds: { full: 5, quick: 2 },
+  rounds: { full: 3, quick: 2 },
   rows: [
     {
       id: `inbox/${kind.id}`,

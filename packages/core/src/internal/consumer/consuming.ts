@@ -96,7 +96,7 @@ export const consuming = (options: {
 }
 
 /** How many messages are handled before what else waits in the process has its turn. */
-const mostPerTurn = 32
+const mostPerTurn = 128
 
 /**
  * A turn of the event loop. Fibers yield to each other alone, for minutes if handlers wait for nothing: no acknowledgement
