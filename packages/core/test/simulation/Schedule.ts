@@ -120,14 +120,14 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
     })
   },
   {
-    weight: 4,
+    weight: 6,
     arbitrary: record({
       _tag: tagged("pass"),
       millis: oneof(integer({ min: 1, max: 30 }), integer({ min: 1, max: 4000 }))
     })
   },
   {
-    weight: 6,
+    weight: 10,
     arbitrary: record({ _tag: tagged("step"), slot, kind: constantFrom(...stepKinds), skip: nat(3), fault })
   },
   { weight: 1, arbitrary: record({ _tag: tagged("kill"), slot, arrives: boolean(), down: nat(3000) }) },

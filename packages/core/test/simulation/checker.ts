@@ -117,6 +117,10 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
     return all.slice(0, all.indexOf(entry))
   }
 
+  /** What is no message dies without being published: those behind it need not wait for that. */
+  const isPassedOver = ({ event: { nature, topic }, isHealed }: Entry): boolean =>
+    nature._tag === "malformed" && !isHealed && terms.skipping.includes(topic)
+
   const arrive = (event: Of<"Arrived">, now: Moment): void => {
     const { publish, sequence, verdict } = event
     const entry = entries.get(sequence)!
@@ -129,7 +133,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
     }
     if (entry.accepted.length === 0) {
       for (const one of before(entry)) {
-        if (one.resolved !== undefined || one.wasSkipped) continue
+        if (one.resolved !== undefined || one.wasSkipped || isPassedOver(one)) continue
         blame("order", now.at, `${sequence} reached the broker before ${one.event.sequence}`)
       }
     }
