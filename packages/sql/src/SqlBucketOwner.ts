@@ -142,7 +142,10 @@ const make = (options: Options) =>
       const renew = Effect.gen(function*() {
         const asked = yield* Clock.currentTimeNanos
         if (dialect.affected(yield* write(statements.renew(names, me, termMicros))) === 1) {
+          const hadRunOut = trustedUntil <= (yield* Clock.currentTimeNanos)
           trustedUntil = asked + trust
+          // what was not published then can be now
+          if (hadRunOut) yield* changes.signal
           return
         }
         yield* Effect.logWarning("The relay's lease has run out, and others may have its buckets: it begins anew")

@@ -207,6 +207,36 @@ export const leaseTests = (
     }
   }
 
+  if (options.concurrent) {
+    it.live(
+      "a lease that is renewed after it was no longer trusted is a change: what had to wait can go on",
+      () =>
+        provide(Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          const owner = yield* BucketOwner.BucketOwner
+          const relay = yield* owner.join
+          const before = yield* relay.holding
+          const version = yield* relay.changes.version
+          const isTrusted = Effect.zipWith(
+            relay.holding,
+            Clock.currentTimeNanos,
+            ({ trustedUntil }, now) => now < trustedUntil
+          )
+          // its renewal waits for the row
+          yield* sql.withTransaction(
+            sql.unsafe(`update cqrs_relay set expires_at = expires_at + 60000000 where id = ${before.token}`).pipe(
+              Effect.zipRight(eventually(isTrusted, (trusted) => !trusted))
+            )
+          )
+          assert.strictEqual(yield* relay.changes.version, version)
+          yield* Effect.timeout(relay.changes.waitPast(version), "5 seconds")
+          assert.isTrue(yield* isTrusted)
+          assert.deepInclude(yield* relay.holding, { token: before.token, buckets: before.buckets })
+        })),
+      30_000
+    )
+  }
+
   it.live(
     "what is held is known without the database, changes with a signal, and is lost by release or with the token only",
     () =>

@@ -88,6 +88,8 @@ export type Event =
     readonly at: number
     readonly publish: number
     readonly outcomes: ReadonlyArray<Broker.Outcome["_tag"]>
+    /** Whether its window still ran: it may have given the publish up at this moment otherwise. */
+    readonly inTime: boolean
   }
   /** The relay gave a publish up. `allowed`: its window had ended, or it was to stop. */
   | { readonly _tag: "Cut"; readonly at: number; readonly publish: number; readonly allowed: boolean }

@@ -59,7 +59,7 @@ interface Moment {
 
 interface Publish extends Moment {
   readonly event: Of<"Published">
-  answered: (Moment & { readonly outcomes: ReadonlyArray<string> }) | undefined
+  answered: (Moment & Pick<Of<"Answered">, "inTime" | "outcomes">) | undefined
   cut: Moment | undefined
 }
 
@@ -146,7 +146,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
     const isBefore = (moment: Moment | undefined) => moment !== undefined && moment.place < again.place
     const { answered, cut, event: { process, sequences, token } } = earlier
     if (isBefore(killed.get(process)) || isBefore(tokens.get(token)?.superseded) || isBefore(cut)) return true
-    return isBefore(answered) && answered!.outcomes[sequences.indexOf(sequence)] !== "Delivered"
+    return isBefore(answered) && (!answered!.inTime || answered!.outcomes[sequences.indexOf(sequence)] !== "Delivered")
   }
 
   const settle = (event: Of<"Settled">, now: Moment): void => {
@@ -183,7 +183,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
     if (token === undefined) return
     token.superseded = now
     if (event.by === "left") return disturb(now.at, now.at + terms.beat + terms.prompt, "takeover")
-    const since = now.at - terms.lease - terms.beat
+    const since = now.at - terms.lease - 2 * terms.beat
     const isExplained = killed.has(token.process) ||
       faults.some(({ kind, until }) => (kind === "freeze" || kind === "statement") && until >= since)
     if (!isExplained) blame("lease", now.at, `${event.token} ran out, and its relay was well`)
@@ -258,7 +258,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
       case "Arrived":
         return arrive(event, now)
       case "Answered": {
-        publishes.get(event.publish)!.answered = { ...now, outcomes: event.outcomes }
+        publishes.get(event.publish)!.answered = { ...now, ...event }
         return
       }
       case "Cut": {

@@ -236,7 +236,10 @@ export class Machine {
           }
           return this.ask(publish, batch).pipe(
             Effect.tap((outcomes) =>
-              Effect.sync(() => record({ _tag: "Answered", publish, outcomes: outcomes.map(({ _tag }) => _tag) }))
+              Effect.sync(() => {
+                const inTime = token === this.hand.token && loop.now < this.hand.trustedUntil
+                record({ _tag: "Answered", publish, outcomes: outcomes.map(({ _tag }) => _tag), inTime })
+              })
             ),
             Effect.onInterrupt(() =>
               Effect.sync(() => {

@@ -53,7 +53,9 @@ export const makeOwner = (options: {
     const renew = Effect.gen(function*() {
       const asked = yield* Clock.currentTimeMillis
       if (yield* send(database.renew(hand.token, lease))) {
+        const hadRunOut = hand.trustedUntil <= (yield* Clock.currentTimeMillis)
         hand.trustedUntil = asked + trust
+        if (hadRunOut) yield* changes.signal
         return
       }
       const before = hand.token
