@@ -100,16 +100,18 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
     ).pipe(Effect.map(({ total }) => total), Effect.withTracerEnabled(false))
 
     /**
-     * How long there is no point in another step, if nothing comes in. An idle lane looks less and less often. What was due
-     * when its step began and could not be tried waits for a poll.
+     * How long there is no point in another step, if nothing comes in. An idle lane looks less and less often, though not
+     * past the time when the revision is to be looked at again. What was due when its step began and could not be tried
+     * waits for a poll.
      */
     const pause = (lane: Lane, began: number, idle: number) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         const { brokerUntil } = suspensions
         if (brokerUntil !== undefined && brokerUntil > now) return { millis: brokerUntil - now, wakes: false }
         const poll = Math.min(settings.pollMillis, settings.pollMillis / 16 * 2 ** idle)
+        const stale = (looked?.at ?? now) + settings.pollMillis - now
         const next = Math.min(lane.nextDue(began), suspensions.nextTrial(began)) - now
-        return { millis: Math.max(0, Math.min(poll, next)), wakes: true }
+        return { millis: Math.max(0, Math.min(stale > 0 ? stale : poll, poll, next)), wakes: true }
       })
 
     const runLane = (lane: Lane, isStopped: () => boolean): Effect.Effect<void> => {
