@@ -17,11 +17,21 @@ export type Nature =
 /** What the broker made of a message that reached it. */
 export type Verdict = "accepted" | "rejected" | "refused" | "out"
 
-/** Which fault began: `disturbance` is any that can delay, `relay` the process that it is about, if it is about one. */
+/**
+ * What went wrong: with a process, with the broker, or with a step. A step is `delayed`, has `failed` without an effect, or
+ * its outcome is `unknown`; a statement may be `held` up by a lock.
+ */
+export type FaultKind =
+  | "freeze"
+  | "outage"
+  | "hang"
+  | "statement held"
+  | `${"statement" | "publish"} ${"delayed" | "failed" | "unknown"}`
+
 export interface Fault {
   readonly _tag: "Fault"
   readonly at: number
-  readonly kind: "freeze" | "statement" | "publish" | "outage" | "hang"
+  readonly kind: FaultKind
   readonly process: number | undefined
   /** When it is over. */
   readonly until: number
@@ -121,6 +131,8 @@ export interface Terms {
   /** How often a relay gives one, and looks at the others. */
   readonly beat: number
   readonly poll: number
+  /** A transaction that is open for longer may be overlooked while much is left out, for so long. */
+  readonly long: { readonly from: number; readonly overlooked: number }
   /** The longest wait while something is out. */
   readonly backoff: number
   /** From one step of a relay to the next, and from a commit that wakes a relay to the broker, without a fault. */

@@ -185,7 +185,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
     if (event.by === "left") return disturb(now.at, now.at + terms.beat + terms.prompt, "takeover")
     const since = now.at - terms.lease - 2 * terms.beat
     const isExplained = killed.has(token.process) ||
-      faults.some(({ kind, until }) => (kind === "freeze" || kind === "statement") && until >= since)
+      faults.some(({ kind, until }) => (kind === "freeze" || kind.startsWith("statement")) && until >= since)
     if (!isExplained) blame("lease", now.at, `${event.token} ran out, and its relay was well`)
   }
 
@@ -323,8 +323,9 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
     if (first === undefined || entry.hasDied || (previous !== undefined && previous.resolved === undefined)) return
     const isWoken = entry.wakes !== undefined && entry.wakes === entry.owner
     let rule: Rule = isWoken ? "wake" : "poll"
+    const isLong = committed.at - entry.event.at >= terms.long.from
     let deadline = Math.max(
-      committed.at + (isWoken ? 0 : terms.poll),
+      committed.at + (isLong ? terms.long.overlooked + terms.poll : isWoken ? 0 : terms.poll),
       previous?.resolved?.at ?? 0
     ) + terms.prompt
     for (const one of disturbances) {

@@ -1,4 +1,4 @@
-import { FastCheck, Fiber, Effect, Chunk } from "effect"
+import { FastCheck, Fiber, Effect } from "effect"
 import { simulate } from "./simulate.ts"
 import { schedule } from "./Schedule.ts"
 import { judge } from "./checker.ts"
@@ -21,4 +21,4 @@ plans.forEach((plan, i) => {
   for (const e of h.events) console.log("  ", JSON.stringify(e, (_, v) => typeof v === "bigint" ? Number(v) : v))
   console.log(judge(h))
 })
-console.log("done", n, (process.cpuUsage().user - t) / n / 1000, "ms cpu each", Chunk.size(Effect.runSync(Fiber.roots)), process.memoryUsage().heapUsed / 1e6)
+console.log("done", n, (process.cpuUsage().user - t) / n / 1000, "ms cpu each", Effect.runSync(Fiber.roots).length, process.memoryUsage().heapUsed / 1e6)

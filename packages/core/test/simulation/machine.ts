@@ -6,6 +6,7 @@ import { buckets, type Database, type Statement } from "./database.ts"
 import type { Loop } from "./loop.ts"
 import { Process } from "./loop.ts"
 import { type Hand, makeOwner } from "./owner.ts"
+import type { FaultKind } from "./History.ts"
 import type { Recorder } from "./recorder.ts"
 import type { Schedule as Plan, StepFault, StepKind } from "./Schedule.ts"
 
@@ -149,7 +150,7 @@ export class Machine {
     } else {
       record({
         _tag: "Fault",
-        kind: kind === "publish" ? "publish" : "statement",
+        kind: kindOf(kind, fault),
         process: this.id,
         until: loop.now + (fault._tag === "fails" ? fault.after : fault.millis)
       })
@@ -273,4 +274,8 @@ export class Machine {
   }
 }
 
-
+const kindOf = (kind: StepKind, fault: StepFault): FaultKind => {
+  const step = kind === "publish" ? "publish" : "statement"
+  if (fault._tag === "fails") return `${step} ${fault.effect === "none" ? "failed" : "unknown"}`
+  return step === "statement" && fault._tag === "held" ? "statement held" : `${step} delayed`
+}
