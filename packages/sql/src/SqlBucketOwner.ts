@@ -157,8 +157,9 @@ const make = (options: Options) =>
       })
 
       const balance = Effect.gen(function*() {
-        const relays = yield* living
+        // in this order: an owner that has come since is not taken for one that is gone
         const leases = yield* owners
+        const relays = yield* living
         const { claim } = handOf(me, relays, leases)
         const gone = new Set(
           leases.flatMap(({ relay }) => relay === undefined || relays.includes(relay) ? [] : [relay])

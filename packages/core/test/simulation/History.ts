@@ -131,8 +131,11 @@ export interface Terms {
   /** How often a relay gives one, and looks at the others. */
   readonly beat: number
   readonly poll: number
-  /** A transaction that is open for longer may be overlooked while much is left out, for so long. */
-  readonly long: { readonly from: number; readonly overlooked: number }
+  /**
+   * While reads leave something out, an event that is not read so long after it took its place may be overlooked, until all
+   * is scanned again.
+   */
+  readonly overlooked: { readonly after: number; readonly until: number }
   /** The longest wait while something is out. */
   readonly backoff: number
   /** From one step of a relay to the next, and from a commit that wakes a relay to the broker, without a fault. */

@@ -103,6 +103,8 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
   const killed = new Map<number, Moment>()
   const faults: Array<Of<"Fault">> = []
   const disturbances: Array<Disturbance> = []
+  /** Since when reads may leave something out. */
+  let leftOut = Number.POSITIVE_INFINITY
   const recovery = 2 * (terms.lease + terms.beat + terms.backoff) + terms.prompt
 
   const blame = (rule: Rule, at: number, what: string) => void violations.push({ rule, at, what })
@@ -127,7 +129,10 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
     if (verdict === "rejected") entry.verdicts += 1
     if (verdict === "refused") entry.refusals += 1
     if (verdict === "refused" || verdict === "out") disturb(now.at, now.at + recovery, "recovery")
-    if (verdict !== "accepted") return
+    if (verdict !== "accepted") {
+      leftOut = Math.min(leftOut, now.at)
+      return
+    }
     if (entry.committed === undefined) {
       return blame("phantom", now.at, `${sequence} reached the broker and was not committed`)
     }
@@ -172,6 +177,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
       (entry.event.nature._tag === "malformed" && !entry.isHealed)
     if (!isPlanned) blame("dead letter", now.at, `${sequence} is a dead letter without a cause: ${settlement.reason}`)
     entry.hasDied = true
+    leftOut = Math.min(leftOut, now.at)
     if (settlement.policy === "skip") {
       entry.wasSkipped = true
       entry.resolved ??= now
@@ -323,17 +329,15 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
     if (first === undefined || entry.hasDied || (previous !== undefined && previous.resolved === undefined)) return
     const isWoken = entry.wakes !== undefined && entry.wakes === entry.owner
     let rule: Rule = isWoken ? "wake" : "poll"
-    const isLong = committed.at - entry.event.at >= terms.long.from
-    let deadline = Math.max(
-      committed.at + (isLong ? terms.long.overlooked + terms.poll : isWoken ? 0 : terms.poll),
-      previous?.resolved?.at ?? 0
-    ) + terms.prompt
+    let deadline = Math.max(committed.at + (isWoken ? 0 : terms.poll), previous?.resolved?.at ?? 0) + terms.prompt
     for (const one of disturbances) {
       if (one.at > deadline) break
       if (one.until <= deadline) continue
       deadline = one.until
       rule = one.rule
     }
+    const { after, until } = terms.overlooked
+    if (leftOut < deadline && deadline - entry.event.at >= after) deadline += until + terms.poll
     if (first.at <= deadline) return
     blame(rule, first.at, `${entry.event.sequence} was committed at ${committed.at} and had until ${deadline}`)
   }

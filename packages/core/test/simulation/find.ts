@@ -4,10 +4,12 @@ import { schedule } from "./Schedule.ts"
 import { judge } from "./checker.ts"
 const n = Number(process.argv[2] ?? 100)
 const seed = Number(process.argv[3] ?? 1)
+const from = Number(process.argv[4] ?? 0)
 const plans = FastCheck.sample(schedule, { seed, numRuns: n })
 const seen = new Set<string>()
 const t = process.cpuUsage().user
 plans.forEach((plan, i) => {
+  if (i < from) return
   const v = judge(simulate(plan))
   if (v.length === 0) return
   const rule = v[0]!.rule

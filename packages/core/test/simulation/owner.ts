@@ -72,8 +72,8 @@ export const makeOwner = (options: {
     })
 
     const balance = Effect.gen(function*() {
-      const relays = yield* living
       const leases = yield* send(database.owners)
+      const relays = yield* living
       const first = share(hand.token, relays, leases)
       if (first.claim.length > 0) {
         const gone = leases.flatMap(({ relay }) => relay === undefined || relays.includes(relay) ? [] : [relay])

@@ -25,7 +25,7 @@ const termsOf = ({ poll }: Plan): Terms => ({
   beat,
   poll,
   // the trail of a horizon; and the time between two full scans, with what they cost here
-  long: { from: 2000, overlooked: 11_000 },
+  overlooked: { after: 2000, until: 11_000 },
   backoff,
   prompt: 1000,
   tries: retries + 1,
