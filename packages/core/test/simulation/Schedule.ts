@@ -14,19 +14,28 @@ export const skipping = ["skipping"]
 /** Processes with a relay each, at most. */
 export const maxRelays = 3
 
+/** By how many milliseconds a step takes longer to arrive, to take effect (a statement waits for a lock), to be answered. */
+export interface Delays {
+  readonly late: number
+  readonly held: number
+  readonly slow: number
+}
+
 /**
  * What happens at a step of a relay: a statement, or a publish.
  *
- * - `late`, `held`, `slow`: it takes so much longer to arrive, to take effect (a statement waits for a lock), to be answered.
- * - `fails`: it is answered with a failure. It has had no effect, or has had it nevertheless (its outcome is unknown), or
- *   will have it so many milliseconds later. Of a publish a part may have arrived.
- * - `freeze`: it is sent, and its process stops for a while.
- * - `crash`: it is sent, and its process dies; what was sent arrives, or does not.
+ * - `delay`: it takes longer.
+ * - `fails`: it is answered with a failure. It has no effect, or has it nevertheless, later perhaps: its outcome is unknown.
+ *   Of a publish a part may arrive.
+ * - `freeze`: it is sent, takes its time, and its process stops for a while.
+ * - `crash`: it is sent, takes its time, and its process dies; what was sent arrives, or does not.
  */
-export type StepFault =
-  | { readonly _tag: "late" | "held" | "slow" | "freeze"; readonly millis: number }
-  | { readonly _tag: "fails"; readonly effect: "none" | "part" | "all"; readonly after: number }
+export type StepFault = { readonly delays: Delays } & (
+  | { readonly _tag: "delay" }
+  | { readonly _tag: "fails"; readonly effect: "none" | "part" | "all" }
+  | { readonly _tag: "freeze"; readonly millis: number }
   | { readonly _tag: "crash"; readonly arrives: boolean }
+)
 
 export const stepKinds = ["read", "settle", "lease", "publish"] as const
 
@@ -95,40 +104,57 @@ const nature: FastCheck.Arbitrary<Nature> = oneof(
 
 const place = nat(places.length - 1)
 
-/** As long as a lease and longer. */
-const long = integer({ min: 200, max: 5000 })
+/** Up to what no lease survives. */
+const long = oneof(integer({ min: 200, max: 5000 }), integer({ min: 2500, max: 5000 }))
+
+const prompt = { late: 0, held: 0, slow: 0 }
+
+const one = (name: keyof Delays, millis: FastCheck.Arbitrary<number>): FastCheck.Arbitrary<Delays> =>
+  millis.map((value) => ({ ...prompt, [name]: value }))
+
+const delays = oneof(one("late", long), one("held", long))
+
+const someDelays = oneof(constant(prompt), delays)
 
 const fault: FastCheck.Arbitrary<StepFault> = oneof(
-  record({ _tag: constantFrom("late" as const, "held" as const, "slow" as const, "freeze" as const), millis: long }),
+  record({ _tag: tagged("delay"), delays: oneof(delays, one("slow", long)) }),
   record({
     _tag: tagged("fails"),
     effect: constantFrom("none" as const, "part" as const, "all" as const),
-    after: oneof(constant(0), integer({ min: 0, max: 1500 }))
+    delays: oneof(constant(prompt), one("late", integer({ min: 1, max: 1500 })))
   }),
-  record({ _tag: tagged("crash"), arrives: boolean() })
+  record({ _tag: tagged("freeze"), millis: long, delays: someDelays }),
+  record({ _tag: tagged("crash"), arrives: oneof(constant(true), boolean()), delays: someDelays })
 )
 
+const write: FastCheck.Arbitrary<Operation> = record({
+  _tag: tagged("write"),
+  events: array(record({ place, nature }), { minLength: 1, maxLength: 4 }),
+  millis: oneof({ weight: 3, arbitrary: nat(20) }, { weight: 1, arbitrary: long }),
+  rollsBack: oneof({ weight: 5, arbitrary: constant(false) }, { weight: 1, arbitrary: constant(true) }),
+  slot: someSlot
+})
+
+const pass: FastCheck.Arbitrary<Operation> = record({
+  _tag: tagged("pass"),
+  millis: oneof(integer({ min: 1, max: 30 }), integer({ min: 1, max: 4000 }))
+})
+
 const operation: FastCheck.Arbitrary<Operation> = oneof(
-  {
-    weight: 8,
-    arbitrary: record({
-      _tag: tagged("write"),
-      events: array(record({ place, nature }), { minLength: 1, maxLength: 4 }),
-      millis: oneof({ weight: 3, arbitrary: nat(20) }, { weight: 1, arbitrary: long }),
-      rollsBack: oneof({ weight: 5, arbitrary: constant(false) }, { weight: 1, arbitrary: constant(true) }),
-      slot: someSlot
-    })
-  },
-  {
-    weight: 6,
-    arbitrary: record({
-      _tag: tagged("pass"),
-      millis: oneof(integer({ min: 1, max: 30 }), integer({ min: 1, max: 4000 }))
-    })
-  },
+  { weight: 8, arbitrary: write },
+  { weight: 6, arbitrary: pass },
   {
     weight: 10,
-    arbitrary: record({ _tag: tagged("step"), slot, kind: constantFrom(...stepKinds), skip: nat(3), fault })
+    arbitrary: record({
+      _tag: tagged("step"),
+      slot,
+      kind: oneof({ weight: 3, arbitrary: constant("settle" as const) }, {
+        weight: 4,
+        arbitrary: constantFrom(...stepKinds)
+      }),
+      skip: oneof(constant(0), nat(3)),
+      fault
+    })
   },
   { weight: 1, arbitrary: record({ _tag: tagged("kill"), slot, arrives: boolean(), down: nat(3000) }) },
   { weight: 1, arbitrary: record({ _tag: tagged("freeze"), slot, millis: long }) },
@@ -152,6 +178,9 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
   }
 )
 
+/** Once all have come, and have their shares. */
+const settled = (steps: ReadonlyArray<Operation>): ReadonlyArray<Operation> => [{ _tag: "pass", millis: 4000 }, ...steps]
+
 export const schedule: FastCheck.Arbitrary<Schedule> = record({
   seed: nat(),
   isShuffled: boolean(),
@@ -161,5 +190,9 @@ export const schedule: FastCheck.Arbitrary<Schedule> = record({
   batchSize: constantFrom(1, 2, 3, 8),
   poll: constantFrom(500, 32_000),
   isKept: oneof({ weight: 4, arbitrary: constant(false) }, { weight: 1, arbitrary: constant(true) }),
-  steps: array(operation, { minLength: 1, maxLength: 24, size: "max" })
+  steps: oneof(
+    { weight: 4, arbitrary: array(operation, { minLength: 1, maxLength: 24, size: "max" }) },
+    // nothing goes wrong, and what is to happen at once does
+    { weight: 1, arbitrary: array(oneof(write, pass), { minLength: 1, maxLength: 12, size: "max" }).map(settled) }
+  )
 })

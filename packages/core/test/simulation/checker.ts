@@ -81,6 +81,7 @@ interface Entry {
   /** Since it was committed or redriven. */
   verdicts: number
   refusals: number
+  /** Deaths that were held against it. */
   blames: number
 }
 
@@ -278,7 +279,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
         const entry = entries.get(event.sequence)!
         entry.verdicts = 0
         entry.refusals = 0
-        entry.blames = 0
+        // deaths are held against it until it has an outcome, whatever it was
         entry.isHealed ||= event.healed
         return disturb(now.at, now.at + terms.poll + terms.prompt, "poll")
       }

@@ -141,20 +141,16 @@ export class Machine {
     const { died, loop, meets, record } = this.ground
     const fault = meets(this.slot, kind)
     if (fault === undefined) return undefined
+    const { delays: { held, late, slow } } = fault
     if (fault._tag === "freeze") loop.afterTasks(() => this.freeze(fault.millis))
     else if (fault._tag === "crash") {
       loop.afterTasks(() => {
         this.kill(fault.arrives)
         died(this)
       })
-    } else {
-      record({
-        _tag: "Fault",
-        kind: kindOf(kind, fault),
-        process: this.id,
-        until: loop.now + (fault._tag === "fails" ? fault.after : fault.millis)
-      })
     }
+    const fate = kindOf(kind, fault)
+    if (fate !== undefined) record({ _tag: "Fault", kind: fate, process: this.id, until: loop.now + late + held + slow })
     return fault
   }
 
@@ -163,17 +159,17 @@ export class Machine {
       if (this.isOver) return resume(Effect.fail(gone))
       const { database, loop } = this.ground
       const fault = this.step(kind)
-      const extra = (tag: StepFault["_tag"]) => fault?._tag === tag && "millis" in fault ? fault.millis : 0
+      const { held, late, slow } = fault?.delays ?? { held: 0, late: 0, slow: 0 }
       const answer = (result: Effect.Effect<A, OutboxStorage.StorageError>) =>
-        void loop.after(this.latency() + extra("slow"), () => resume(result))
+        void loop.after(this.latency() + slow, () => resume(result))
       const fails = fault?._tag === "fails" ? fault : undefined
       if (fails !== undefined) answer(Effect.fail(gone))
       if (fails?.effect === "none") return
-      loop.after(this.latency() + extra("late") + (fails?.after ?? 0), () => {
+      loop.after(this.latency() + late, () => {
         if (this.isCutOff) return
         database.begin(statement.needs ?? [], () => {
           const finish = statement.begin()
-          loop.after(loop.below(2) + extra("held"), () => {
+          loop.after(loop.below(2) + held, () => {
             const value = finish()
             if (fails === undefined) answer(Effect.succeed(value))
           })
@@ -257,14 +253,14 @@ export class Machine {
     return Effect.async<ReadonlyArray<Broker.Outcome>>((resume) => {
       const { broker, loop } = this.ground
       const fault = this.step("publish")
-      const extra = (tag: StepFault["_tag"]) => fault?._tag === tag && "millis" in fault ? fault.millis : 0
+      const { held, late, slow } = fault?.delays ?? { held: 0, late: 0, slow: 0 }
       const answer = (outcomes: ReadonlyArray<Broker.Outcome>) =>
-        void loop.after(this.latency() + extra("slow") + extra("held"), () => resume(Effect.succeed(outcomes)))
+        void loop.after(this.latency() + slow + held, () => resume(Effect.succeed(outcomes)))
       const fails = fault?._tag === "fails" ? fault : undefined
       if (fails !== undefined) answer(batch.map(() => retriable("broker")))
       if (fails?.effect === "none") return
       const arriving = fails?.effect === "part" ? batch.slice(0, Math.ceil(batch.length / 2)) : batch
-      loop.after(this.latency() + extra("late") + (fails?.after ?? 0), () => {
+      loop.after(this.latency() + late, () => {
         if (this.isCutOff) return
         broker.arrive(publish, arriving, (outcomes) => {
           if (fails === undefined) answer(outcomes)
@@ -274,8 +270,9 @@ export class Machine {
   }
 }
 
-const kindOf = (kind: StepKind, fault: StepFault): FaultKind => {
+const kindOf = (kind: StepKind, { _tag, delays: { held, late, slow }, ...rest }: StepFault): FaultKind | undefined => {
   const step = kind === "publish" ? "publish" : "statement"
-  if (fault._tag === "fails") return `${step} ${fault.effect === "none" ? "failed" : "unknown"}`
-  return step === "statement" && fault._tag === "held" ? "statement held" : `${step} delayed`
+  if ("effect" in rest) return `${step} ${rest.effect === "none" ? "failed" : "unknown"}`
+  if (held > 0 && step === "statement") return "statement held"
+  return held + late + slow > 0 ? `${step} delayed` : undefined
 }
