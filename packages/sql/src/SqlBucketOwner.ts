@@ -152,6 +152,8 @@ const make = (options: Options) =>
         const before = me
         const held = hand.leases.map(({ bucket }) => bucket)
         yield* register
+        // what was decided under the old token has no effect once others may have the buckets
+        yield* write(statements.leave(names, before))
         // it did not die: what nobody has taken yet is free, and nothing speaks against it
         if (held.length > 0) yield* write(statements.release(names, before, held))
       })

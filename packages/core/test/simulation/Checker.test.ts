@@ -2,7 +2,7 @@ import { OutboxStorage } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration } from "effect"
 import { judge, type Rule, rules } from "./checker.ts"
-import type { Event, Nature, Terms } from "./History.ts"
+import type { Event, Nature, Terms } from "./history.ts"
 
 const terms: Terms = {
   lease: 3000,

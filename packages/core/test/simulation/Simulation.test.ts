@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck } from "effect"
 import { explain, search } from "./report.ts"
-import { schedule } from "./Schedule.ts"
+import { schedule } from "./schedule.ts"
 import { simulate } from "./simulate.ts"
 import { Tally } from "./tally.ts"
 

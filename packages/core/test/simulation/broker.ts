@@ -1,6 +1,6 @@
 import { Broker, type Message } from "@effect-cqrs/core"
 import { Effect } from "effect"
-import type { Nature, Verdict } from "./History.ts"
+import type { Nature, Verdict } from "./history.ts"
 import type { Loop } from "./loop.ts"
 import type { Recorder } from "./recorder.ts"
 

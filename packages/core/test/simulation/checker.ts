@@ -1,4 +1,4 @@
-import type { Event, History, Nature } from "./History.ts"
+import type { Event, History, Nature } from "./history.ts"
 
 /**
  * What relays promise.

@@ -1,7 +1,7 @@
 import { OutboxStorage } from "@effect-cqrs/core"
 import { Duration } from "effect"
 import { message } from "../fixtures.ts"
-import type { Nature } from "./History.ts"
+import type { Nature } from "./history.ts"
 import type { Recorder } from "./recorder.ts"
 
 /** How many there are. */

@@ -1,6 +1,6 @@
 import { FastCheck, Fiber, Effect } from "effect"
 import { simulate } from "./simulate.ts"
-import { schedule } from "./Schedule.ts"
+import { schedule } from "./schedule.ts"
 import { judge } from "./checker.ts"
 const n = Number(process.argv[2] ?? 100)
 const seed = Number(process.argv[3] ?? 1)

@@ -6,9 +6,9 @@ import { buckets, type Database, type Statement } from "./database.ts"
 import type { Loop } from "./loop.ts"
 import { Process } from "./loop.ts"
 import { type Hand, makeOwner } from "./owner.ts"
-import type { FaultKind } from "./History.ts"
+import type { FaultKind } from "./history.ts"
 import type { Recorder } from "./recorder.ts"
-import type { Schedule as Plan, StepFault, StepKind } from "./Schedule.ts"
+import type { Schedule as Plan, StepFault, StepKind } from "./schedule.ts"
 
 /** The services of one process. */
 export interface Ports {

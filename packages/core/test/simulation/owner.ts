@@ -61,6 +61,7 @@ export const makeOwner = (options: {
       const before = hand.token
       const held = hand.leases.map(({ bucket }) => bucket)
       yield* register
+      yield* send(database.leave(before))
       if (held.length > 0) yield* send(database.release(before, held))
     })
 

@@ -1,4 +1,4 @@
-import type { Event } from "./History.ts"
+import type { Event } from "./history.ts"
 
 type Untimed<E> = E extends unknown ? Omit<E, "at"> : never
 

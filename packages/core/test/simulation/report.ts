@@ -1,7 +1,7 @@
 import { FastCheck } from "effect"
 import { judge, type Violation } from "./checker.ts"
-import type { History } from "./History.ts"
-import { type Schedule, schedule } from "./Schedule.ts"
+import type { History } from "./history.ts"
+import { type Schedule, schedule } from "./schedule.ts"
 import { type Mutation, simulate } from "./simulate.ts"
 
 /** What is searched: so many schedules, those of a seed; from a place in it on, to run one again. */
@@ -43,7 +43,7 @@ export const search = async (
     ...(path === undefined ? {} : { path })
   })
   if (!found.failed) return undefined
-  // what broke is thrown as it is by what plays it once more
+  if (found.errorInstance instanceof Error) throw new Error(FastCheck.defaultReportMessage(found))
   const plan = found.counterexample![0]
   const history = simulate(plan, mutation)
   return {

@@ -1,11 +1,11 @@
 import { Schedule } from "effect"
 import { SimulatedBroker } from "./broker.ts"
 import { Database, type Fence } from "./database.ts"
-import type { Event, History, Terms } from "./History.ts"
+import type { Event, History, Terms } from "./history.ts"
 import { Loop } from "./loop.ts"
 import { type Ground, Machine, type Ports } from "./machine.ts"
 import type { Recorder } from "./recorder.ts"
-import { type Operation, places, type Schedule as Plan, skipping, type StepFault, type StepKind } from "./Schedule.ts"
+import { type Operation, places, type Schedule as Plan, skipping, type StepFault, type StepKind } from "./schedule.ts"
 
 const lease = 3000
 const beat = lease / 3

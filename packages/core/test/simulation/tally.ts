@@ -1,4 +1,4 @@
-import type { Event, FaultKind, History } from "./History.ts"
+import type { Event, FaultKind, History } from "./history.ts"
 
 type Of<T extends Event["_tag"]> = Extract<Event, { readonly _tag: T }>
 

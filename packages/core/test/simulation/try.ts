@@ -1,19 +1,24 @@
 import { FastCheck } from "effect"
 import { simulate } from "./simulate.ts"
-import { schedule } from "./Schedule.ts"
+import { schedule } from "./schedule.ts"
 import { judge } from "./checker.ts"
 const n = Number(process.argv[2] ?? 100)
 const plans = FastCheck.sample(schedule, { seed: Number(process.argv[3] ?? 1), numRuns: n })
-const t = Date.now()
-const counts: Record<string, number> = {}
-let ops = 0, bad = 0
-const rules: Record<string, number> = {}
+let end = 0, ceased = 0, bad = 0, judging = 0
+const by: Record<string, [number, number, number]> = {}
+const t = process.cpuUsage().user
 for (const plan of plans) {
-  ops += plan.steps.length
+  const t0 = process.cpuUsage().user
   const history = simulate(plan)
-  const { events } = history
-  for (const e of events) { const k = e._tag === "Fault" ? e.kind : e._tag === "Superseded" ? e._tag + e.by : e._tag === "Arrived" ? e.verdict : e._tag === "Settled" ? e.settlement._tag : e._tag; counts[k] = (counts[k] ?? 0) + 1 }
-  const v = judge(history)
-  if (v.length) { bad++; for (const r of new Set(v.map(x => x.rule))) rules[r] = (rules[r] ?? 0) + 1 }
+  const t1 = process.cpuUsage().user
+  if (judge(history).length) bad++
+  judging += process.cpuUsage().user - t1
+  const at = history.events.at(-1)!.at
+  end += at
+  ceased += history.events.find((e) => e._tag === "Ceased")!.at
+  for (const k of [`poll ${plan.poll}`, `relays ${plan.relays}`, `ops ${plan.operations}`, `lanes ${plan.lanes}`]) {
+    const o = by[k] ??= [0, 0, 0]; o[0]++; o[1] += (t1 - t0) / 1000; o[2] += at
+  }
 }
-console.log((Date.now() - t) / n, "ms each", "ops", ops / n, "bad", bad, rules, counts, process.memoryUsage().heapUsed / 1e6)
+console.log("cpu ms each", (process.cpuUsage().user - t) / 1000 / n, "judge", judging / 1000 / n, "bad", bad, "end", end / n, "ceased", ceased / n)
+for (const [k, [c, ms, at]] of Object.entries(by)) console.log(k, c, ms / c, at / c)

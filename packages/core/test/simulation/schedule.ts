@@ -1,5 +1,5 @@
 import { FastCheck } from "effect"
-import type { Nature } from "./History.ts"
+import type { Nature } from "./history.ts"
 
 /** Topics, and keys or none; dead letters of the one topic halt their keys, those of the other do not. */
 export const places: ReadonlyArray<{ readonly topic: string; readonly key: string | undefined }> = [
