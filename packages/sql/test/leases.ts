@@ -261,10 +261,12 @@ export const leaseTests = (
     () =>
       provide(Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
-        const tokens: Array<unknown> = []
+        let tokens: ReadonlyArray<bigint> = []
         const look = Effect.orDie(Effect.map(
           sql.unsafe<{ readonly id: number | string }>("select id from cqrs_relay"),
-          (rows) => void tokens.push(...rows.map(({ id }) => BigInt(id)))
+          (rows) => {
+            tokens = rows.map(({ id }) => BigInt(id))
+          }
         ))
         const owner = yield* watchedOwner((statement) => /set relay_id = null/.test(statement) ? look : Effect.void)
         const relay = yield* owner.join

@@ -41,7 +41,12 @@ const joined = (at: number, token = 1n, process = 0): ReadonlyArray<Event> => [
   { _tag: "Joined", at, process, token },
   { _tag: "Claimed", at, token, bucket: 0 }
 ]
-const published = (at: number, publish: number, sequence: bigint, given: { token?: bigint; process?: number } = {}) => ({
+const published = (
+  at: number,
+  publish: number,
+  sequence: bigint,
+  given: { token?: bigint; process?: number } = {}
+) => ({
   _tag: "Published" as const,
   at,
   publish,
@@ -73,7 +78,9 @@ const settled = (
   at,
   token: 1n,
   process: 0,
-  settlement: typeof settlement === "bigint" ? OutboxStorage.Settlement.Delivered({ sequence: settlement }) : settlement,
+  settlement: typeof settlement === "bigint"
+    ? OutboxStorage.Settlement.Delivered({ sequence: settlement })
+    : settlement,
   ...given
 })
 const ended = (at: number, pending: ReadonlyArray<bigint> = []): Event => ({ _tag: "Ended", at, pending })

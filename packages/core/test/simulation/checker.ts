@@ -5,7 +5,8 @@ import type { Event, History, Nature } from "./history.ts"
  *
  * - `lost`: what was committed reaches the broker, or is a dead letter that somebody discards.
  * - `phantom`: what was rolled back, or is not committed yet, does not.
- * - `order`: of a topic and key, no event reaches the broker for the first time before an earlier one.
+ * - `order`: of a topic and key, no event reaches the broker for the first time before an earlier one; but for one of a
+ *   transaction that was open for so long that it may be overlooked (see `Terms.overlooked`).
  * - `acknowledged`: nothing leaves the outbox that the broker has not acknowledged to the relay that removes it.
  * - `duplicate`: nothing is published twice unless a fault explains it: the relay died or lost its lease, it gave the
  *   publish up at the end of its window, or it was told that it is not known what became of it.
@@ -124,6 +125,9 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
   const isPassedOver = ({ event: { nature, topic }, isHealed }: Entry): boolean =>
     nature._tag === "malformed" && !isHealed && terms.skipping.includes(topic)
 
+  const isOverlooked = ({ committed, event }: Entry, now: Moment): boolean =>
+    leftOut < now.at && committed!.at - event.at >= terms.overlooked.after
+
   const arrive = (event: Of<"Arrived">, now: Moment): void => {
     const { publish, sequence, verdict } = event
     const entry = entries.get(sequence)!
@@ -139,7 +143,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
     }
     if (entry.accepted.length === 0) {
       for (const one of before(entry)) {
-        if (one.resolved !== undefined || one.wasSkipped || isPassedOver(one)) continue
+        if (one.resolved !== undefined || one.wasSkipped || isPassedOver(one) || isOverlooked(one, now)) continue
         blame("order", now.at, `${sequence} reached the broker before ${one.event.sequence}`)
       }
     }
@@ -166,7 +170,9 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
       const isKnown = entry.accepted.some(({ answered, event }) =>
         event.process === process && answered?.outcomes[event.sequences.indexOf(sequence)] === "Delivered"
       )
-      if (!isKnown) blame("acknowledged", now.at, `${sequence} was settled as delivered by ${token}, which was not told so`)
+      if (!isKnown) {
+        blame("acknowledged", now.at, `${sequence} was settled as delivered by ${token}, which was not told so`)
+      }
       return
     }
     const verdicts = entry.verdicts + Math.floor(entry.refusals / terms.maxLoneFailures)
@@ -257,9 +263,15 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
       case "Published": {
         publishes.set(event.publish, { ...now, event, answered: undefined, cut: undefined })
         if (event.at >= event.trustedUntil) {
-          blame("window", now.at, `${event.process} began a publish behind the end of its window at ${event.trustedUntil}`)
+          blame(
+            "window",
+            now.at,
+            `${event.process} began a publish behind the end of its window at ${event.trustedUntil}`
+          )
         }
-        if (event.unheld.length > 0) blame("window", now.at, `${event.process} published ${event.unheld} and does not hold them`)
+        if (event.unheld.length > 0) {
+          blame("window", now.at, `${event.process} published ${event.unheld} and does not hold them`)
+        }
         return
       }
       case "Arrived":

@@ -274,7 +274,9 @@ export class Database {
   purge(before: number): Statement<number> {
     return {
       begin: () => () => {
-        const old = [...this.rows.values()].filter(({ deliveredAt }) => deliveredAt !== undefined && deliveredAt < before)
+        const old = [...this.rows.values()].filter(({ deliveredAt }) =>
+          deliveredAt !== undefined && deliveredAt < before
+        )
         for (const { sequence } of old) this.rows.delete(sequence)
         return old.length
       }

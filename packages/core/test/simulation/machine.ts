@@ -3,10 +3,10 @@ import { Duration, Effect, Exit, Fiber, Layer, Random, Schedule, Scope } from "e
 import { quiet } from "../fixtures.ts"
 import { noConsumers, retriable, type SimulatedBroker } from "./broker.ts"
 import { buckets, type Database, type Statement } from "./database.ts"
+import type { FaultKind } from "./history.ts"
 import type { Loop } from "./loop.ts"
 import { Process } from "./loop.ts"
 import { type Hand, makeOwner } from "./owner.ts"
-import type { FaultKind } from "./history.ts"
 import type { Recorder } from "./recorder.ts"
 import type { Schedule as Plan, StepFault, StepKind } from "./schedule.ts"
 
@@ -150,7 +150,9 @@ export class Machine {
       })
     }
     const fate = kindOf(kind, fault)
-    if (fate !== undefined) record({ _tag: "Fault", kind: fate, process: this.id, until: loop.now + late + held + slow })
+    if (fate !== undefined) {
+      record({ _tag: "Fault", kind: fate, process: this.id, until: loop.now + late + held + slow })
+    }
     return fault
   }
 

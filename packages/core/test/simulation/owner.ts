@@ -34,7 +34,8 @@ export const makeOwner = (options: {
 
     const become = (leases: ReadonlyArray<Lease>, surplus: ReadonlyArray<number>) =>
       Effect.suspend(() => {
-        const isSame = JSON.stringify([hand.leases.map(seen), hand.surplus]) === JSON.stringify([leases.map(seen), surplus])
+        const isSame =
+          JSON.stringify([hand.leases.map(seen), hand.surplus]) === JSON.stringify([leases.map(seen), surplus])
         hand.leases = leases
         hand.surplus = surplus
         return isSame ? Effect.void : changes.signal
@@ -108,14 +109,16 @@ export const makeOwner = (options: {
         token: hand.token,
         buckets: hand.leases.map(({ bucket }) => bucket),
         surplus: hand.surplus,
-        suspicions: new Map(hand.leases.flatMap(({ bucket, deaths, suspect, suspectDeaths }) =>
-          deaths === 0 ? [] : [[bucket, {
-            deaths,
-            suspect: suspect === undefined || suspectDeaths === 0
-              ? undefined
-              : { sequence: suspect, deaths: suspectDeaths }
-          }]]
-        )),
+        suspicions: new Map(
+          hand.leases.flatMap(({ bucket, deaths, suspect, suspectDeaths }) =>
+            deaths === 0 ? [] : [[bucket, {
+              deaths,
+              suspect: suspect === undefined || suspectDeaths === 0
+                ? undefined
+                : { sequence: suspect, deaths: suspectDeaths }
+            }]]
+          )
+        ),
         trustedUntil: BigInt(hand.trustedUntil) * 1_000_000n
       })),
       changes,

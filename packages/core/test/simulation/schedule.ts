@@ -30,12 +30,14 @@ export interface Delays {
  * - `freeze`: it is sent, takes its time, and its process stops for a while.
  * - `crash`: it is sent, takes its time, and its process dies; what was sent arrives, or does not.
  */
-export type StepFault = { readonly delays: Delays } & (
-  | { readonly _tag: "delay" }
-  | { readonly _tag: "fails"; readonly effect: "none" | "part" | "all" }
-  | { readonly _tag: "freeze"; readonly millis: number }
-  | { readonly _tag: "crash"; readonly arrives: boolean }
-)
+export type StepFault =
+  & { readonly delays: Delays }
+  & (
+    | { readonly _tag: "delay" }
+    | { readonly _tag: "fails"; readonly effect: "none" | "part" | "all" }
+    | { readonly _tag: "freeze"; readonly millis: number }
+    | { readonly _tag: "crash"; readonly arrives: boolean }
+  )
 
 export const stepKinds = ["read", "settle", "lease", "publish"] as const
 
@@ -165,7 +167,12 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
   },
   {
     weight: 1,
-    arbitrary: record({ _tag: tagged("outage"), place, of: constantFrom("topic" as const, "key" as const), millis: long })
+    arbitrary: record({
+      _tag: tagged("outage"),
+      place,
+      of: constantFrom("topic" as const, "key" as const),
+      millis: long
+    })
   },
   {
     weight: 1,
@@ -179,7 +186,9 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
 )
 
 /** Once all have come, and have their shares. */
-const settled = (steps: ReadonlyArray<Operation>): ReadonlyArray<Operation> => [{ _tag: "pass", millis: 4000 }, ...steps]
+const settled = (
+  steps: ReadonlyArray<Operation>
+): ReadonlyArray<Operation> => [{ _tag: "pass", millis: 4000 }, ...steps]
 
 export const schedule: FastCheck.Arbitrary<Schedule> = record({
   seed: nat(),
