@@ -159,15 +159,18 @@ const make = (options: Options) =>
       })
 
       const balance = Effect.gen(function*() {
-        // in this order: an owner that has come since is not taken for one that is gone
-        const leases = yield* owners
-        const relays = yield* living
-        const { claim } = handOf(me, relays, leases)
-        const gone = new Set(
-          leases.flatMap(({ relay }) => relay === undefined || relays.includes(relay) ? [] : [relay])
-        )
-        if (claim.length > 0) yield* write(statements.claim(names, me, claim, [...gone]))
-        yield* become(handOf(me, relays, claim.length > 0 ? yield* owners : leases).hand)
+        for (;;) {
+          // in this order: an owner that has come since is not taken for one that is gone
+          const leases = yield* owners
+          const relays = yield* living
+          const { claim, hand } = handOf(me, relays, leases)
+          if (claim.length === 0) return yield* become(hand)
+          const gone = new Set(
+            leases.flatMap(({ relay }) => relay === undefined || relays.includes(relay) ? [] : [relay])
+          )
+          // others may have been quicker, who want the same ones: then it looks for what is left
+          yield* write(statements.claim(names, me, claim, [...gone]))
+        }
       })
 
       yield* register

@@ -257,6 +257,28 @@ export const leaseTests = (
   )
 
   it.live(
+    "a relay that was too late for the buckets it wanted takes others at once",
+    () =>
+      provide(Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql.unsafe("insert into cqrs_relay (id, expires_at) values (1000, 9000000000000000)")
+        let isFirst = true
+        const quicker = Effect.orDie(sql.unsafe("update cqrs_lease set relay_id = 1000 where bucket < 8"))
+        const owner = yield* watchedOwner((statement) =>
+          Effect.suspend(() => {
+            if (!isFirst || !/suspect_deaths = suspect_deaths \+/.test(statement)) return Effect.void
+            isFirst = false
+            return quicker
+          })
+        )
+        const relay = yield* owner.join
+        assert.isFalse(isFirst)
+        assert.deepStrictEqual((yield* relay.holding).buckets, [8, 9, 10, 11, 12, 13, 14, 15])
+      })),
+    30_000
+  )
+
+  it.live(
     "a relay whose lease has run out ends its token before it gives back what it held",
     () =>
       provide(Effect.gen(function*() {

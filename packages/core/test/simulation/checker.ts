@@ -84,6 +84,8 @@ interface Entry {
   refusals: number
   /** Deaths that were held against it. */
   blames: number
+  /** What a relay has decided about it last. */
+  decided: Of<"Settled"> | undefined
 }
 
 /** Something that delays: what comes in before it or until its end may take until `until`. */
@@ -175,12 +177,17 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
       }
       return
     }
+    const { decided } = entry
+    entry.decided = event
+    // not knowing whether it took effect, the relay settles it again; somebody may have redriven it meanwhile
+    const isRepeated = decided?.token === token && decided.settlement._tag === settlement._tag &&
+      decided.settlement.attempts === settlement.attempts
     const verdicts = entry.verdicts + Math.floor(entry.refusals / terms.maxLoneFailures)
-    if (settlement.attempts > verdicts) {
+    if (settlement.attempts > verdicts && !isRepeated) {
       blame("attempts", now.at, `${sequence} has ${settlement.attempts} attempts for ${verdicts} verdicts`)
     }
     if (settlement._tag === "Deferred") return
-    const isPlanned = settlement.attempts >= terms.tries || entry.blames >= terms.maxDeaths ||
+    const isPlanned = isRepeated || settlement.attempts >= terms.tries || entry.blames >= terms.maxDeaths ||
       (entry.event.nature._tag === "malformed" && !entry.isHealed)
     if (!isPlanned) blame("dead letter", now.at, `${sequence} is a dead letter without a cause: ${settlement.reason}`)
     entry.hasDied = true
@@ -219,7 +226,8 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
           accepted: [],
           verdicts: 0,
           refusals: 0,
-          blames: 0
+          blames: 0,
+          decided: undefined
         })
         return
       }

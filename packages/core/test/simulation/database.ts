@@ -32,8 +32,8 @@ export interface Lease {
 }
 
 /**
- * A statement on its way through the server: it waits until nobody holds what it needs, begins, and takes effect at its end.
- * What it only reads, it reads when it begins.
+ * A statement on its way through the server. It begins, which is when it reads what it only reads; and it takes effect at its
+ * end, for which it waits until nobody holds what it needs.
  */
 export interface Statement<A> {
   /** Relays whose rows it changes: it waits for those who read them with a lock. */
@@ -385,8 +385,8 @@ export class Database {
 
   // locks
 
-  /** Lets a statement begin, once nobody holds what it needs. */
-  begin(needs: ReadonlyArray<bigint>, run: () => void): void {
+  /** Lets a statement take effect, once nobody holds what it needs. */
+  whenFree(needs: ReadonlyArray<bigint>, run: () => void): void {
     if (needs.some((token) => this.shared.has(token))) this.waiters.push({ needs, run })
     else run()
   }
@@ -404,7 +404,7 @@ export class Database {
     this.shared.delete(token)
     const { waiters } = this
     this.waiters = []
-    for (const { needs, run } of waiters) this.begin(needs, run)
+    for (const { needs, run } of waiters) this.whenFree(needs, run)
   }
 }
 

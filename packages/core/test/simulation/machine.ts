@@ -40,7 +40,7 @@ const gone = new OutboxStorage.StorageError({ reason: "Unavailable", message: "g
 /** A process with a relay, and its connections to the database and the broker. */
 export class Machine {
   readonly process: Process
-  readonly hand: Hand = { token: 0n, trustedUntil: 0, leases: [], surplus: [] }
+  readonly hand: Hand = { token: 0n, trustedUntil: 0, regainedAt: undefined, leases: [], surplus: [] }
   private readonly arrivals = Effect.runSync(Wake.make)
   private scope: Scope.CloseableScope | undefined
   private starting: Fiber.RuntimeFiber<unknown, unknown> | undefined
@@ -169,13 +169,12 @@ export class Machine {
       if (fails?.effect === "none") return
       loop.after(this.latency() + late, () => {
         if (this.isCutOff) return
-        database.begin(statement.needs ?? [], () => {
-          const finish = statement.begin()
-          loop.after(loop.below(2) + held, () => {
+        const finish = statement.begin()
+        loop.after(loop.below(2) + held, () =>
+          database.whenFree(statement.needs ?? [], () => {
             const value = finish()
             if (fails === undefined) answer(Effect.succeed(value))
-          })
-        })
+          }))
       })
     })
 
@@ -215,7 +214,7 @@ export class Machine {
       publish: (batch) =>
         Effect.suspend(() => {
           if (this.isOver) return Effect.never
-          const { broker, died, loop, record } = this.ground
+          const { broker, died, record } = this.ground
           const publish = broker.nextPublish()
           const { token, trustedUntil } = this.hand
           const held = new Set(this.hand.leases.map(({ bucket }) => bucket))
@@ -236,19 +235,25 @@ export class Machine {
           return this.ask(publish, batch).pipe(
             Effect.tap((outcomes) =>
               Effect.sync(() => {
-                const inTime = token === this.hand.token && loop.now < this.hand.trustedUntil
+                const inTime = !this.hasRunOut(token)
                 record({ _tag: "Answered", publish, outcomes: outcomes.map(({ _tag }) => _tag), inTime })
               })
             ),
             Effect.onInterrupt(() =>
               Effect.sync(() => {
-                const allowed = this.isStopping || token !== this.hand.token || loop.now >= this.hand.trustedUntil
+                const allowed = this.isStopping || this.hasRunOut(token)
                 if (!this.isOver) record({ _tag: "Cut", publish, allowed })
               })
             )
           )
         })
     }
+  }
+
+  /** Whether a publish under a token may be given up at this moment. */
+  private hasRunOut(token: bigint): boolean {
+    const { hand, ground: { loop: { now } } } = this
+    return token !== hand.token || now >= hand.trustedUntil || now === hand.regainedAt
   }
 
   private ask(publish: number, batch: ReadonlyArray<Message.Message>) {

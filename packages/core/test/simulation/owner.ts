@@ -6,6 +6,8 @@ import type { Database, Lease, Statement } from "./database.ts"
 export interface Hand {
   token: bigint
   trustedUntil: number
+  /** When it was last renewed after it had run out. */
+  regainedAt: number | undefined
   leases: ReadonlyArray<Lease>
   surplus: ReadonlyArray<number>
 }
@@ -54,9 +56,13 @@ export const makeOwner = (options: {
     const renew = Effect.gen(function*() {
       const asked = yield* Clock.currentTimeMillis
       if (yield* send(database.renew(hand.token, lease))) {
-        const hadRunOut = hand.trustedUntil <= (yield* Clock.currentTimeMillis)
+        const now = yield* Clock.currentTimeMillis
+        const hadRunOut = hand.trustedUntil <= now
         hand.trustedUntil = asked + trust
-        if (hadRunOut) yield* changes.signal
+        if (hadRunOut) {
+          hand.regainedAt = now
+          yield* changes.signal
+        }
         return
       }
       const before = hand.token
@@ -74,15 +80,14 @@ export const makeOwner = (options: {
     })
 
     const balance = Effect.gen(function*() {
-      const leases = yield* send(database.owners)
-      const relays = yield* living
-      const first = share(hand.token, relays, leases)
-      if (first.claim.length > 0) {
+      for (;;) {
+        const leases = yield* send(database.owners)
+        const relays = yield* living
+        const { claim, give } = share(hand.token, relays, leases)
+        if (claim.length === 0) return yield* become(leases.filter(({ relay }) => relay === hand.token), give)
         const gone = leases.flatMap(({ relay }) => relay === undefined || relays.includes(relay) ? [] : [relay])
-        yield* send(database.claim(hand.token, first.claim, gone))
+        yield* send(database.claim(hand.token, claim, gone))
       }
-      const now = first.claim.length > 0 ? yield* send(database.owners) : leases
-      yield* become(now.filter(({ relay }) => relay === hand.token), share(hand.token, relays, now).give)
     })
 
     yield* register

@@ -43,16 +43,19 @@ export const search = async (
     ...(path === undefined ? {} : { path })
   })
   if (!found.failed) return undefined
-  if (found.errorInstance instanceof Error) throw new Error(FastCheck.defaultReportMessage(found))
   const plan = found.counterexample![0]
-  const history = simulate(plan, mutation)
-  return {
-    schedule: plan,
-    history,
-    violations: judge(history),
-    seed: found.seed,
-    path: found.counterexamplePath!,
-    runs: found.numRuns
+  try {
+    const history = simulate(plan, mutation)
+    return {
+      schedule: plan,
+      history,
+      violations: judge(history),
+      seed: found.seed,
+      path: found.counterexamplePath!,
+      runs: found.numRuns
+    }
+  } catch (cause) {
+    throw new Error(FastCheck.defaultReportMessage(found), { cause })
   }
 }
 

@@ -99,9 +99,10 @@ const someSlot = option(slot, { nil: undefined, freq: 4 })
 
 const nature: FastCheck.Arbitrary<Nature> = oneof(
   { weight: 24, arbitrary: record({ _tag: tagged("well") }) },
-  { weight: 2, arbitrary: record({ _tag: tagged("rejected"), times: constantFrom(1, 2, Infinity) }) },
+  { weight: 3, arbitrary: record({ _tag: tagged("rejected"), times: constantFrom(1, 2, Infinity) }) },
   { weight: 1, arbitrary: record({ _tag: constantFrom("lone" as const, "culprit" as const) }) },
-  { weight: 1, arbitrary: record({ _tag: constantFrom("malformed" as const, "killer" as const) }) }
+  { weight: 1, arbitrary: record({ _tag: tagged("malformed") }) },
+  { weight: 1, arbitrary: record({ _tag: tagged("killer") }) }
 )
 
 const place = nat(places.length - 1)
@@ -114,12 +115,12 @@ const prompt = { late: 0, held: 0, slow: 0 }
 const one = (name: keyof Delays, millis: FastCheck.Arbitrary<number>): FastCheck.Arbitrary<Delays> =>
   millis.map((value) => ({ ...prompt, [name]: value }))
 
-const delays = oneof(one("late", long), one("held", long))
+const delays = oneof(one("late", long), one("held", long), one("slow", long))
 
 const someDelays = oneof(constant(prompt), delays)
 
 const fault: FastCheck.Arbitrary<StepFault> = oneof(
-  record({ _tag: tagged("delay"), delays: oneof(delays, one("slow", long)) }),
+  record({ _tag: tagged("delay"), delays }),
   record({
     _tag: tagged("fails"),
     effect: constantFrom("none" as const, "part" as const, "all" as const),
@@ -137,6 +138,15 @@ const write: FastCheck.Arbitrary<Operation> = record({
   slot: someSlot
 })
 
+/** One of many, with nothing peculiar about it. */
+const plainWrite: FastCheck.Arbitrary<Operation> = record({
+  _tag: tagged("write"),
+  events: array(record({ place, nature: record({ _tag: tagged("well") }) }), { minLength: 1, maxLength: 4 }),
+  millis: nat(20),
+  rollsBack: constant(false),
+  slot
+})
+
 const pass: FastCheck.Arbitrary<Operation> = record({
   _tag: tagged("pass"),
   millis: oneof(integer({ min: 1, max: 30 }), integer({ min: 1, max: 4000 }))
@@ -146,14 +156,15 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
   { weight: 8, arbitrary: write },
   { weight: 6, arbitrary: pass },
   {
-    weight: 10,
+    weight: 14,
     arbitrary: record({
       _tag: tagged("step"),
       slot,
-      kind: oneof({ weight: 3, arbitrary: constant("settle" as const) }, {
-        weight: 4,
-        arbitrary: constantFrom(...stepKinds)
-      }),
+      kind: oneof(
+        { weight: 3, arbitrary: constant<StepKind>("settle") },
+        { weight: 2, arbitrary: constant<StepKind>("publish") },
+        { weight: 4, arbitrary: constantFrom(...stepKinds) }
+      ),
       skip: oneof(constant(0), nat(3)),
       fault
     })
@@ -175,7 +186,7 @@ const operation: FastCheck.Arbitrary<Operation> = oneof(
     })
   },
   {
-    weight: 1,
+    weight: 4,
     arbitrary: record({
       _tag: constantFrom("redrive" as const, "discard" as const),
       nth: nat(3),
@@ -202,6 +213,9 @@ export const schedule: FastCheck.Arbitrary<Schedule> = record({
   steps: oneof(
     { weight: 4, arbitrary: array(operation, { minLength: 1, maxLength: 24, size: "max" }) },
     // nothing goes wrong, and what is to happen at once does
-    { weight: 1, arbitrary: array(oneof(write, pass), { minLength: 1, maxLength: 12, size: "max" }).map(settled) }
+    {
+      weight: 1,
+      arbitrary: array(oneof(plainWrite, write, pass), { minLength: 1, maxLength: 16, size: "max" }).map(settled)
+    }
   )
 })

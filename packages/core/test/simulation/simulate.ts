@@ -182,6 +182,8 @@ export const simulate = (plan: Plan, mutation: Mutation = {}): History => {
     apply(operation)
     loop.advance(1)
   }
+  // what was arranged for the next steps may happen still
+  loop.advance(300)
   cease()
   recover()
   for (const machine of machines) machine.dispose()
