@@ -105,6 +105,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
   const tokens = new Map<bigint, { readonly process: number; superseded: Moment | undefined }>()
   const owners = new Map<number, bigint>()
   const killed = new Map<number, Moment>()
+  const stopping = new Set<number>()
   const faults: Array<Of<"Fault">> = []
   const disturbances: Array<Disturbance> = []
   /** Since when reads may leave something out. */
@@ -204,7 +205,8 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
     token.superseded = now
     if (event.by === "left") return disturb(now.at, now.at + terms.beat + terms.prompt, "takeover")
     const since = now.at - terms.lease - 2 * terms.beat
-    const isExplained = killed.has(token.process) ||
+    // one that is to stop may be in the middle of beginning anew
+    const isExplained = killed.has(token.process) || stopping.has(token.process) ||
       faults.some(({ kind, until }) => (kind === "freeze" || kind.startsWith("statement")) && until >= since)
     if (!isExplained) blame("lease", now.at, `${event.token} ran out, and its relay was well`)
   }
@@ -249,6 +251,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
       case "Started":
         return disturb(now.at, now.at + 2 * terms.beat + terms.prompt, "takeover")
       case "Stopping":
+        stopping.add(event.process)
         return disturb(now.at, now.at + terms.beat + terms.prompt, "takeover")
       case "Killed": {
         killed.set(event.process, now)

@@ -33,7 +33,9 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
     const membership = yield* Effect.flatMap(BucketOwner, (owner) => owner.join)
     /** What all lanes wait for: something is back, the holding has changed, the relay stops. */
     const bell = yield* Wake.make
-    const suspensions = new Suspensions(settings.backoff, bell)
+    /** What lanes wait for beside it while another one tries the broker. */
+    const freed = yield* Wake.make
+    const suspensions = new Suspensions(settings.backoff, bell, freed)
     const gate = makeGate(settings.lanes)
 
     /** Said once, not once per lane. */
@@ -123,10 +125,11 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
         const arrivals = storage.arrivals.of(buckets)
         const seen = yield* arrivals.version
         const rung = yield* bell.version
+        const freedBefore = yield* freed.version
         // the stop may have been rung before the bell was read
         if (isStopped()) return
         const began = yield* Clock.currentTimeMillis
-        const { more, progress } = yield* lane.step
+        const { isTaken, more, progress } = yield* lane.step
         failures = 0
         isStorageOut = false
         idle = progress.read === 0 ? Math.min(idle + 1, 8) : 0
@@ -138,7 +141,12 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
         }
         const { millis, wakes } = yield* pause(lane, began, idle)
         yield* wakes
-          ? Effect.raceAll([Effect.sleep(millis), bell.waitPast(rung), arrivals.waitPast(seen)])
+          ? Effect.raceAll([
+            Effect.sleep(millis),
+            bell.waitPast(rung),
+            arrivals.waitPast(seen),
+            ...(isTaken === true ? [freed.waitPast(freedBefore)] : [])
+          ])
           : Effect.raceFirst(Effect.sleep(millis), bell.waitPast(rung))
       }).pipe(
         // an interruption of the lane itself comes through: it is not caught
