@@ -28,7 +28,7 @@ export type FaultKind =
   | "statement held"
   | `${"statement" | "publish"} ${"delayed" | "failed" | "unknown"}`
 
-export interface Fault {
+interface Fault {
   readonly _tag: "Fault"
   readonly at: number
   readonly kind: FaultKind

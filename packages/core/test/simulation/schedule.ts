@@ -12,10 +12,10 @@ export const places: ReadonlyArray<{ readonly topic: string; readonly key: strin
 export const skipping = ["skipping"]
 
 /** Processes with a relay each, at most. */
-export const maxRelays = 3
+const maxRelays = 3
 
 /** By how many milliseconds a step takes longer to arrive, to take effect (a statement waits for a lock), to be answered. */
-export interface Delays {
+interface Delays {
   readonly late: number
   readonly held: number
   readonly slow: number
@@ -39,7 +39,7 @@ export type StepFault =
     | { readonly _tag: "crash"; readonly arrives: boolean }
   )
 
-export const stepKinds = ["read", "settle", "lease", "publish"] as const
+const stepKinds = ["read", "settle", "lease", "publish"] as const
 
 export type StepKind = typeof stepKinds[number]
 
