@@ -116,6 +116,15 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
         return { millis: Math.max(0, Math.min(stale > 0 ? stale : poll, poll, next)), wakes: true }
       })
 
+    /** What is delivered is not to be published again because the storage was out when the relay stopped. */
+    const finish = (lane: Lane, failures: number): Effect.Effect<void> =>
+      Effect.catchAllCause(
+        lane.finish,
+        () =>
+          Effect.flatMap(backoffAfter(settings.backoff, failures), (wait) =>
+            Effect.zipRight(Effect.sleep(wait), Effect.suspend(() => finish(lane, failures + 1))))
+      )
+
     const runLane = (lane: Lane, isStopped: () => boolean): Effect.Effect<void> => {
       let failures = 0
       let idle = 0
@@ -162,7 +171,10 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
           })
         )
       )
-      return Effect.asVoid(Effect.whileLoop({ while: () => !isStopped(), body: () => once, step: () => {} }))
+      return Effect.zipRight(
+        Effect.whileLoop({ while: () => !isStopped(), body: () => once, step: () => {} }),
+        finish(lane, 1)
+      )
     }
 
     /** What is kept is purged by the relay that owns the first bucket, in steps, a while after each other. */

@@ -370,6 +370,8 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
   return {
     /** One step. Steps of a lane take turns. */
     step: turn.withPermits(1)(step),
+    /** Settles what was decided and could not be settled yet. */
+    finish: turn.withPermits(1)(Effect.uninterruptible(settle)),
     /** The buckets it has taken up. */
     buckets: () => known,
     /**
