@@ -11,6 +11,7 @@ const terms: Terms = {
   overlooked: { after: 2000, until: 11_000 },
   backoff: 1000,
   prompt: 100,
+  grace: 2000,
   tries: 3,
   maxLoneFailures: 3,
   maxDeaths: 2,

@@ -9,7 +9,8 @@ import type { Event, History, Nature } from "./history.ts"
  *   transaction that was open for so long that it may be overlooked (see `Terms.overlooked`).
  * - `acknowledged`: nothing leaves the outbox that the broker has not acknowledged to the relay that removes it.
  * - `duplicate`: nothing is published twice unless a fault explains it: the relay died or lost its lease, it gave the
- *   publish up at the end of its window, or it was told that it is not known what became of it.
+ *   publish up at the end of its window, it was told that it is not known what became of it, or its grace period had
+ *   ended.
  * - `attempts`: only verdicts count, no outage.
  * - `dead letter`: those and only those die that the broker rejects each time, that are no messages, or with which alone in
  *   flight relays died again and again.
@@ -105,7 +106,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
   const tokens = new Map<bigint, { readonly process: number; superseded: Moment | undefined }>()
   const owners = new Map<number, bigint>()
   const killed = new Map<number, Moment>()
-  const stopping = new Set<number>()
+  const stopping = new Map<number, Moment>()
   const faults: Array<Of<"Fault">> = []
   const disturbances: Array<Disturbance> = []
   /** Since when reads may leave something out. */
@@ -158,6 +159,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
   const isExplained = (earlier: Publish, sequence: bigint, again: Moment): boolean => {
     const isBefore = (moment: Moment | undefined) => moment !== undefined && moment.place < again.place
     const { answered, cut, event: { process, sequences, token } } = earlier
+    if (again.at >= (stopping.get(process)?.at ?? Infinity) + terms.grace) return true
     if (isBefore(killed.get(process)) || isBefore(tokens.get(token)?.superseded) || isBefore(cut)) return true
     return isBefore(answered) && (!answered!.inTime || answered!.outcomes[sequences.indexOf(sequence)] !== "Delivered")
   }
@@ -251,7 +253,7 @@ export const judge = ({ events, terms }: History): ReadonlyArray<Violation> => {
       case "Started":
         return disturb(now.at, now.at + 2 * terms.beat + terms.prompt, "takeover")
       case "Stopping":
-        stopping.add(event.process)
+        stopping.set(event.process, now)
         return disturb(now.at, now.at + terms.beat + terms.prompt, "takeover")
       case "Killed": {
         killed.set(event.process, now)

@@ -140,6 +140,8 @@ export interface Terms {
   readonly backoff: number
   /** From one step of a relay to the next, and from a commit that wakes a relay to the broker, without a fault. */
   readonly prompt: number
+  /** How long a relay that stops may take to end what is in flight. */
+  readonly grace: number
   /** How often an event is published that is rejected each time, until it is a dead letter. */
   readonly tries: number
   readonly maxLoneFailures: number

@@ -11,6 +11,7 @@ const lease = 3000
 const beat = lease / 3
 const backoff = 1000
 const retries = 2
+const grace = 2000
 const maxDeaths = 2
 const maxLoneFailures = 3
 
@@ -28,6 +29,7 @@ const termsOf = ({ poll }: Plan): Terms => ({
   overlooked: { after: 2000, until: 11_000 },
   backoff,
   prompt: 1000,
+  grace,
   tries: retries + 1,
   maxLoneFailures,
   maxDeaths,
@@ -65,7 +67,7 @@ export const simulate = (plan: Plan, mutation: Mutation = {}): History => {
       pollInterval: plan.poll,
       maxDeaths,
       maxLoneFailures,
-      grace: "2 seconds",
+      grace,
       retry: Schedule.intersect(Schedule.spaced("300 millis"), Schedule.recurs(retries)),
       backoff: Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced(backoff)),
       topics: Object.fromEntries(skipping.map((topic) => [topic, { exhausted: "skip" }])),
