@@ -64,7 +64,7 @@ export class BucketOwner extends Context.Tag("@effect-cqrs/core/BucketOwner")<Bu
 export interface Membership {
   /** What the relay holds now, as far as it knows. A bucket is lost only by `release`, or together with the token. */
   readonly holding: Effect.Effect<Holding>
-  /** Changes when the holding does. */
+  /** Changes when the holding does; where it is only trusted for longer, if the trust had run out meanwhile. */
   readonly changes: Level
   /** Gives buckets up, for others to take. Nothing of them may be in flight. */
   readonly release: (buckets: ReadonlyArray<number>) => Effect.Effect<void, StorageError>

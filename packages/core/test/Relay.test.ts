@@ -354,6 +354,34 @@ describe("shutdown", () => {
       assert.strictEqual((yield* statistics).pending, 1)
     }).pipe(Effect.provide(Layer.provideMerge(RelayGround, quiet))))
 
+  it.effect("settles what was delivered and could not be settled yet", () =>
+    Effect.gen(function*() {
+      const storage = yield* OutboxStorage.OutboxStorage
+      const failures = yield* Ref.make(3)
+      const flaky = Layer.succeed(OutboxStorage.OutboxStorage, {
+        ...storage,
+        settle: (token, settlements) =>
+          Effect.flatMap(Ref.getAndUpdate(failures, (n) => n - 1), (left) =>
+            left > 0
+              ? new OutboxStorage.StorageError({ reason: "Unavailable", message: "gone" })
+              : storage.settle(token, settlements))
+      })
+      const scope = yield* Scope.make()
+      yield* Layer.buildWithScope(
+        Layer.provide(Relay.layer({ backoff: everySecond, grace: "10 seconds" }), flaky),
+        scope
+      )
+      yield* commit(room("blue", 1))
+      yield* settled
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settled
+      assert.isNull(closing.unsafePoll())
+      yield* pass("5 seconds")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(yield* delivered, [1])
+      assert.strictEqual((yield* statistics).pending, 0)
+    }).pipe(Effect.provide(Layer.provideMerge(RelayGround, quiet))))
+
   it.effect("interrupts what takes longer, which stays in the outbox", () =>
     Effect.gen(function*() {
       const { interrupted, publishing } = yield* slowPublish

@@ -55,6 +55,22 @@ describe("dead letters", () => {
       }).pipe(Effect.provide(Layer.provideMerge(Relay.layer({ ...halting, pollInterval: "10 seconds" }), Ground))))
   }
 
+  it.effect("what another process does is found within one poll, however often the relay has looked for others", () =>
+    Effect.gen(function*() {
+      const storage = yield* OutboxStorage.OutboxStorage
+      const silent = yield* Effect.provide(OutboxStorage.OutboxStorage, OutboxStorage.layerMemory())
+      yield* Layer.build(Layer.provide(
+        Relay.layer({ ...halting, pollInterval: "16 seconds" }),
+        Layer.succeed(OutboxStorage.OutboxStorage, { ...storage, arrivals: silent.arrivals })
+      ))
+      yield* answering((_, n) => n === 1 ? Rejected() : Delivered)
+      yield* commit(room("blue", 1), room("blue", 2))
+      yield* Effect.repeat(polls(1), { until: () => Effect.map(deadLetters, (dead) => dead.length > 0) })
+      yield* storage.discard([1n])
+      yield* polls(16)
+      assert.deepStrictEqual(yield* delivered, [2])
+    }).pipe(Effect.scoped, Effect.provide(Ground)))
+
   it.effect("one that is redriven while the relay still takes it for dead is followed by those behind it", () =>
     Effect.gen(function*() {
       const storage = yield* OutboxStorage.OutboxStorage

@@ -100,6 +100,40 @@ describe("outages", () => {
       }
     }).pipe(Effect.provide(running({ maxLoneFailures: 2 }))), 30_000)
 
+  it.effect("a lane that has nothing to try does not keep another one from trying", () =>
+    Effect.gen(function*() {
+      const storage = yield* OutboxStorage.OutboxStorage
+      const laneOf = (key: string) => OutboxStorage.bucketOf({ topic: "rooms", key, id: "" }, 64) % 2
+      const [key] = ["blue", "red", "green", "white", "black"].filter((one) => laneOf(one) === 1)
+      let isSlow = false
+      yield* Layer.build(Layer.provide(
+        // a lane that has found nothing twice looks again after a second, which is when the broker is tried again
+        Relay.layer({ lanes: 2, pollInterval: "4 seconds", backoff: Schedule.spaced("1 second") }),
+        Layer.succeed(OutboxStorage.OutboxStorage, {
+          ...storage,
+          read: (options) =>
+            isSlow && options.from[0]!.bucket % 2 === 0
+              ? Effect.zipRight(Effect.sleep("100 millis"), storage.read(options))
+              : storage.read(options)
+        })
+      ))
+      yield* settled
+      yield* answering(() => BrokerOut)
+      yield* commit(room(key!, 1))
+      yield* settled
+      yield* storage.arrivals.signalFor([0])
+      yield* settled
+      isSlow = true
+      yield* answering(() => Delivered)
+      yield* pass("1050 millis")
+      const before = yield* delivered
+      yield* pass("60 millis")
+      const after = yield* delivered
+      isSlow = false
+      yield* pass("200 millis")
+      assert.deepStrictEqual([before, after], [[], [1]])
+    }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(RelayGround, quiet))))
+
   it.effect("a broker whose entries went elsewhere during its outage does not make the relay spin", () =>
     Effect.gen(function*() {
       const storage = yield* OutboxStorage.OutboxStorage

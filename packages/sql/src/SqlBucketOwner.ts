@@ -142,26 +142,35 @@ const make = (options: Options) =>
       const renew = Effect.gen(function*() {
         const asked = yield* Clock.currentTimeNanos
         if (dialect.affected(yield* write(statements.renew(names, me, termMicros))) === 1) {
+          const hadRunOut = trustedUntil <= (yield* Clock.currentTimeNanos)
           trustedUntil = asked + trust
+          // what was not published then can be now
+          if (hadRunOut) yield* changes.signal
           return
         }
         yield* Effect.logWarning("The relay's lease has run out, and others may have its buckets: it begins anew")
         const before = me
         const held = hand.leases.map(({ bucket }) => bucket)
         yield* register
+        // what was decided under the old token has no effect once others may have the buckets
+        yield* write(statements.leave(names, before))
         // it did not die: what nobody has taken yet is free, and nothing speaks against it
         if (held.length > 0) yield* write(statements.release(names, before, held))
       })
 
       const balance = Effect.gen(function*() {
-        const relays = yield* living
-        const leases = yield* owners
-        const { claim } = handOf(me, relays, leases)
-        const gone = new Set(
-          leases.flatMap(({ relay }) => relay === undefined || relays.includes(relay) ? [] : [relay])
-        )
-        if (claim.length > 0) yield* write(statements.claim(names, me, claim, [...gone]))
-        yield* become(handOf(me, relays, claim.length > 0 ? yield* owners : leases).hand)
+        for (;;) {
+          // in this order: an owner that has come since is not taken for one that is gone
+          const leases = yield* owners
+          const relays = yield* living
+          const { claim, hand } = handOf(me, relays, leases)
+          if (claim.length === 0) return yield* become(hand)
+          const gone = new Set(
+            leases.flatMap(({ relay }) => relay === undefined || relays.includes(relay) ? [] : [relay])
+          )
+          // others may have been quicker, who want the same ones: then it looks for what is left
+          yield* write(statements.claim(names, me, claim, [...gone]))
+        }
       })
 
       yield* register

@@ -45,6 +45,30 @@ const eventually = <A, E, R>(
   })
 }
 
+/** A client, and what happens before each of its statements. */
+const watched = (sql: SqlClient.SqlClient, before: (statement: string) => Effect.Effect<void>): SqlClient.SqlClient =>
+  new Proxy(sql, {
+    get: (client, name) => {
+      if (name === "withoutTransforms") return () => watched(client.withoutTransforms(), before)
+      if (name !== "unsafe") return Reflect.get(client, name)
+      return (text: string, params?: ReadonlyArray<unknown>) =>
+        new Proxy(client.unsafe(text, params), {
+          get: (statement, way) => {
+            const found: unknown = Reflect.get(statement, way)
+            return Effect.isEffect(found) ? Effect.zipRight(before(text), found) : found
+          }
+        })
+    }
+  })
+
+/** The owner of buckets on this database, and what happens before each of its statements. */
+const watchedOwner = (before: (statement: string) => Effect.Effect<void>) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    Effect.provide(
+      BucketOwner.BucketOwner,
+      Layer.provide(SqlBucketOwner.layer({ lease }), Layer.succeed(SqlClient.SqlClient, watched(sql, before)))
+    ))
+
 /** Writes to a broker that keeps what it is given, in order. */
 class Recorded extends Context.Tag("test/Recorded")<
   Recorded,
@@ -205,6 +229,108 @@ export const leaseTests = (
         30_000
       )
     }
+  }
+
+  it.live(
+    "a relay that comes while another one looks who is there keeps what it has claimed",
+    () =>
+      provide(Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        let looks = 0
+        const come = Effect.orDie(
+          Effect.zipRight(
+            sql.unsafe("insert into cqrs_relay (id, expires_at) values (1000, 9000000000000000)"),
+            sql.unsafe("update cqrs_lease set relay_id = 1000 where bucket < 8")
+          )
+        )
+        const owner = yield* watchedOwner((statement) =>
+          Effect.suspend(() =>
+            /^select .* from .?cqrs_(relay|lease)/s.test(statement) && ++looks === 2 ? come : Effect.void
+          )
+        )
+        yield* owner.join
+        assert.isAbove(looks, 1)
+        const claimed = yield* sql.unsafe("select bucket from cqrs_lease where relay_id = 1000")
+        assert.strictEqual(claimed.length, 8)
+      })),
+    30_000
+  )
+
+  it.live(
+    "a relay that was too late for the buckets it wanted takes others at once",
+    () =>
+      provide(Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql.unsafe("insert into cqrs_relay (id, expires_at) values (1000, 9000000000000000)")
+        let isFirst = true
+        const quicker = Effect.orDie(sql.unsafe("update cqrs_lease set relay_id = 1000 where bucket < 8"))
+        const owner = yield* watchedOwner((statement) =>
+          Effect.suspend(() => {
+            if (!isFirst || !/suspect_deaths = suspect_deaths \+/.test(statement)) return Effect.void
+            isFirst = false
+            return quicker
+          })
+        )
+        const relay = yield* owner.join
+        assert.isFalse(isFirst)
+        assert.deepStrictEqual((yield* relay.holding).buckets, [8, 9, 10, 11, 12, 13, 14, 15])
+      })),
+    30_000
+  )
+
+  it.live(
+    "a relay whose lease has run out ends its token before it gives back what it held",
+    () =>
+      provide(Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        let tokens: ReadonlyArray<bigint> = []
+        const look = Effect.orDie(Effect.map(
+          sql.unsafe<{ readonly id: number | string }>("select id from cqrs_relay"),
+          (rows) => {
+            tokens = rows.map(({ id }) => BigInt(id))
+          }
+        ))
+        const owner = yield* watchedOwner((statement) => /set relay_id = null/.test(statement) ? look : Effect.void)
+        const relay = yield* owner.join
+        const { token } = yield* relay.holding
+        yield* sql.unsafe(`update cqrs_relay set expires_at = 0 where id = ${token}`)
+        const after = yield* eventually(
+          relay.holding,
+          (holding) => holding.token !== token && holding.buckets.length === 16
+        )
+        assert.deepStrictEqual(tokens, [after.token])
+      })),
+    30_000
+  )
+
+  if (options.concurrent) {
+    it.live(
+      "a lease that is renewed after it was no longer trusted is a change: what had to wait can go on",
+      () =>
+        provide(Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          const owner = yield* BucketOwner.BucketOwner
+          const relay = yield* owner.join
+          const before = yield* relay.holding
+          const version = yield* relay.changes.version
+          const isTrusted = Effect.zipWith(
+            relay.holding,
+            Clock.currentTimeNanos,
+            ({ trustedUntil }, now) => now < trustedUntil
+          )
+          // its renewal waits for the row
+          yield* sql.withTransaction(
+            sql.unsafe(`update cqrs_relay set expires_at = expires_at + 60000000 where id = ${before.token}`).pipe(
+              Effect.zipRight(eventually(isTrusted, (trusted) => !trusted))
+            )
+          )
+          assert.strictEqual(yield* relay.changes.version, version)
+          yield* Effect.timeout(relay.changes.waitPast(version), "5 seconds")
+          assert.isTrue(yield* isTrusted)
+          assert.deepInclude(yield* relay.holding, { token: before.token, buckets: before.buckets })
+        })),
+      30_000
+    )
   }
 
   it.live(

@@ -33,7 +33,9 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
     const membership = yield* Effect.flatMap(BucketOwner, (owner) => owner.join)
     /** What all lanes wait for: something is back, the holding has changed, the relay stops. */
     const bell = yield* Wake.make
-    const suspensions = new Suspensions(settings.backoff, bell)
+    /** What lanes wait for beside it while another one tries the broker. */
+    const freed = yield* Wake.make
+    const suspensions = new Suspensions(settings.backoff, bell, freed)
     const gate = makeGate(settings.lanes)
 
     /** Said once, not once per lane. */
@@ -100,17 +102,28 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
     ).pipe(Effect.map(({ total }) => total), Effect.withTracerEnabled(false))
 
     /**
-     * How long there is no point in another step, if nothing comes in. An idle lane looks less and less often. What was due
-     * when its step began and could not be tried waits for a poll.
+     * How long there is no point in another step, if nothing comes in. An idle lane looks less and less often, though not
+     * past the time when the revision is to be looked at again. What was due when its step began and could not be tried
+     * waits for a poll.
      */
     const pause = (lane: Lane, began: number, idle: number) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
         const { brokerUntil } = suspensions
         if (brokerUntil !== undefined && brokerUntil > now) return { millis: brokerUntil - now, wakes: false }
         const poll = Math.min(settings.pollMillis, settings.pollMillis / 16 * 2 ** idle)
+        const stale = (looked?.at ?? now) + settings.pollMillis - now
         const next = Math.min(lane.nextDue(began), suspensions.nextTrial(began)) - now
-        return { millis: Math.max(0, Math.min(poll, next)), wakes: true }
+        return { millis: Math.max(0, Math.min(stale > 0 ? stale : poll, poll, next)), wakes: true }
       })
+
+    /** What is delivered is not to be published again because the storage was out when the relay stopped. */
+    const finish = (lane: Lane, failures: number): Effect.Effect<void> =>
+      Effect.catchAllCause(
+        lane.finish,
+        () =>
+          Effect.flatMap(backoffAfter(settings.backoff, failures), (wait) =>
+            Effect.zipRight(Effect.sleep(wait), Effect.suspend(() => finish(lane, failures + 1))))
+      )
 
     const runLane = (lane: Lane, isStopped: () => boolean): Effect.Effect<void> => {
       let failures = 0
@@ -121,10 +134,11 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
         const arrivals = storage.arrivals.of(buckets)
         const seen = yield* arrivals.version
         const rung = yield* bell.version
+        const freedBefore = yield* freed.version
         // the stop may have been rung before the bell was read
         if (isStopped()) return
         const began = yield* Clock.currentTimeMillis
-        const { more, progress } = yield* lane.step
+        const { isTaken, more, progress } = yield* lane.step
         failures = 0
         isStorageOut = false
         idle = progress.read === 0 ? Math.min(idle + 1, 8) : 0
@@ -136,7 +150,12 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
         }
         const { millis, wakes } = yield* pause(lane, began, idle)
         yield* wakes
-          ? Effect.raceAll([Effect.sleep(millis), bell.waitPast(rung), arrivals.waitPast(seen)])
+          ? Effect.raceAll([
+            Effect.sleep(millis),
+            bell.waitPast(rung),
+            arrivals.waitPast(seen),
+            ...(isTaken === true ? [freed.waitPast(freedBefore)] : [])
+          ])
           : Effect.raceFirst(Effect.sleep(millis), bell.waitPast(rung))
       }).pipe(
         // an interruption of the lane itself comes through: it is not caught
@@ -152,7 +171,10 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
           })
         )
       )
-      return Effect.asVoid(Effect.whileLoop({ while: () => !isStopped(), body: () => once, step: () => {} }))
+      return Effect.zipRight(
+        Effect.whileLoop({ while: () => !isStopped(), body: () => once, step: () => {} }),
+        finish(lane, 1)
+      )
     }
 
     /** What is kept is purged by the relay that owns the first bucket, in steps, a while after each other. */

@@ -34,6 +34,8 @@ export interface Ground {
 export interface Step {
   readonly progress: Progress
   readonly more: boolean
+  /** Another lane was trying the broker: once that has tried it may. */
+  readonly isTaken?: boolean
 }
 
 /** Entries of each kind that are tried again in one step; each may be as large as a payload can be. */
@@ -343,8 +345,9 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
       yield* restore(adopt(holding))
       yield* acquit
       const now = yield* Clock.currentTimeMillis
-      const leave = known.length === 0 ? undefined : suspensions.enter(now)
-      if (leave === undefined) return idle
+      const entered = known.length === 0 ? "out" : suspensions.enter(now)
+      if (entered === "out") return idle
+      if (entered === "taken") return { ...idle, isTaken: true }
       return yield* Effect.ensuring(
         Effect.gen(function*() {
           let all = yield* ordinary(holding, restore)
@@ -357,7 +360,7 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
           yield* acquit
           return all
         }),
-        Effect.sync(leave)
+        entered.leave
       )
     })
   )
@@ -367,6 +370,8 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
   return {
     /** One step. Steps of a lane take turns. */
     step: turn.withPermits(1)(step),
+    /** Settles what was decided and could not be settled yet. */
+    finish: turn.withPermits(1)(Effect.uninterruptible(settle)),
     /** The buckets it has taken up. */
     buckets: () => known,
     /**

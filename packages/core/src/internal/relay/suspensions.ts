@@ -35,7 +35,9 @@ export class Suspensions {
   constructor(
     private readonly backoff: Schedule.Schedule<unknown, unknown>,
     /** Raised when something is back: other lanes may go on then. */
-    private readonly recovered: Wake
+    private readonly recovered: Wake,
+    /** Raised when a lane has tried the broker, or had nothing to try it with: for those that came meanwhile. */
+    private readonly freed: Wake
   ) {}
 
   /** Until when nothing is to be published at all. */
@@ -66,15 +68,21 @@ export class Suspensions {
   }
 
   /**
-   * Whether a lane may publish: while the broker is out, one at a time, once its wait is over. Answers what to call when it
-   * has.
+   * Whether a lane may publish: while the broker is `out`, one at a time, once its wait is over; meanwhile it is `taken` for
+   * others. Answers what to do when it has.
    */
-  enter(now: number): (() => void) | undefined {
-    if (this.broker === undefined) return () => {}
-    if (this.broker.until > now || this.trying) return undefined
+  enter(now: number): { readonly leave: Effect.Effect<void> } | "out" | "taken" {
+    if (this.broker === undefined) return { leave: Effect.void }
+    if (this.broker.until > now) return "out"
+    if (this.trying) return "taken"
     this.trying = true
-    return () => {
-      this.trying = false
+    return {
+      leave: Effect.zipRight(
+        Effect.sync(() => {
+          this.trying = false
+        }),
+        this.freed.signal
+      )
     }
   }
 

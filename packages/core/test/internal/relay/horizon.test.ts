@@ -6,11 +6,21 @@ describe("Horizon", () => {
     assert.isUndefined(new Horizon(0).after(5000))
   })
 
-  it("passes over a place once it is two seconds old", () => {
+  it("passes over a place once a read has found it empty two seconds later", () => {
     const horizon = new Horizon(0)
     horizon.mark(0, 100n)
-    assert.isUndefined(horizon.after(1999))
-    assert.strictEqual(horizon.after(2000), 100n)
+    assert.isUndefined(horizon.after(5000))
+    horizon.mark(1999, 100n)
+    assert.isUndefined(horizon.after(5000))
+    horizon.mark(2000, 150n)
+    assert.strictEqual(horizon.after(5000), 100n)
+  })
+
+  it("does not pass over a place below which something has come up", () => {
+    const horizon = new Horizon(0)
+    horizon.mark(0, 100n)
+    horizon.mark(2000, 49n)
+    assert.isUndefined(horizon.after(2000))
   })
 
   it("stays two seconds behind, and keeps few places", () => {
@@ -32,6 +42,7 @@ describe("Horizon", () => {
   it("scans everything again every ten seconds, or fifty times what the last scan took", () => {
     const horizon = new Horizon(0)
     horizon.mark(0, 100n)
+    horizon.mark(2000, 100n)
     assert.strictEqual(horizon.after(9999), 100n)
     assert.isUndefined(horizon.after(10_000))
     horizon.scanned(10_500, 500)
@@ -43,9 +54,11 @@ describe("Horizon", () => {
     const horizon = new Horizon(0)
     horizon.mark(0, 100n)
     horizon.mark(1000, 200n)
-    horizon.reset(150n)
-    assert.strictEqual(horizon.after(4000), 100n)
-    horizon.reset(100n)
+    horizon.mark(3000, 300n)
+    assert.strictEqual(horizon.after(4000), 200n)
+    horizon.reset(201n)
+    assert.strictEqual(horizon.after(4000), 200n)
+    horizon.reset(200n)
     assert.isUndefined(horizon.after(4000))
   })
 })

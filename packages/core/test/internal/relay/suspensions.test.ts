@@ -16,9 +16,10 @@ const out = (topic: string) => report({ out: new Map([[topic, "no such topic"]])
 const well = (topic: string) => report({ well: new Set([topic]) })
 
 /** Waits of 1, 2, 4 … seconds. */
-const suspensions = Effect.map(Wake.make, (recovered) => ({
+const suspensions = Effect.zipWith(Wake.make, Wake.make, (recovered, freed) => ({
   recovered,
-  all: new Suspensions(Schedule.exponential("1 second"), recovered)
+  freed,
+  all: new Suspensions(Schedule.exponential("1 second"), recovered, freed)
 }))
 
 const it_ = (name: string, test: Effect.Effect<void>) => it.effect(name, () => Effect.provide(test, quiet))
@@ -69,17 +70,20 @@ describe("Suspensions", () => {
   )
 
   it_(
-    "while the broker is out one lane at a time may try it, once its wait is over",
+    "while the broker is out one lane at a time may try it, once its wait is over, and others learn when it has",
     Effect.gen(function*() {
-      const { all } = yield* suspensions
-      assert.isDefined(all.enter(0))
-      assert.isDefined(all.enter(0))
+      const { all, freed } = yield* suspensions
+      assert.isObject(all.enter(0))
+      assert.isObject(all.enter(0))
       yield* all.learn(brokerOut)
-      assert.isUndefined(all.enter(999))
-      const leave = all.enter(1000)!
-      assert.isUndefined(all.enter(1000))
-      leave()
-      assert.isDefined(all.enter(1000))
+      assert.strictEqual(all.enter(999), "out")
+      const entered = all.enter(1000)
+      assert.strictEqual(all.enter(1000), "taken")
+      if (typeof entered === "string") return assert.fail(entered)
+      const version = yield* freed.version
+      yield* entered.leave
+      yield* freed.waitPast(version)
+      assert.isObject(all.enter(1000))
     })
   )
 
