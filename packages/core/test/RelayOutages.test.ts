@@ -73,32 +73,36 @@ describe("outages", () => {
       assert.deepStrictEqual(yield* delivered, [100])
     }).pipe(Effect.provide(running({ batchSize: 3 }))))
 
-  it.effect("of a part of a destination hold up its keys alone, for any time, and cost no attempt", () =>
-    Effect.gen(function*() {
-      const out = Broker.Outcome.Retriable({ scope: "part", reason: "partition 3 has too few replicas" })
-      yield* answering((one) => one.key?.startsWith("out") === true ? out : Delivered)
-      yield* commit(...Array.from({ length: 20 }, (_, n) => room(`out ${n % 4}`, n)), room("well", 100))
-      yield* settled
-      assert.deepStrictEqual(yield* delivered, [100])
-      for (let minute = 0; minute < 3; minute++) {
-        yield* commit(room("well", 101 + minute))
-        yield* pass("1 minute")
-      }
-      assert.strictEqual((yield* delivered).length, 4)
-      assert.deepStrictEqual(yield* statistics, { pending: 20, dead: 0, oldestAge: Duration.minutes(3) })
-      const { batches } = yield* Scripted
-      const tries = batches.flat().filter(({ key }) => key?.startsWith("out") === true).length
-      // each key by itself, backing off up to 10 seconds
-      assert.isBelow(tries, 4 * 3 * 20)
-      yield* answering(() => Delivered)
-      yield* pass("20 seconds")
-      const late = (yield* delivered).slice(4)
-      assert.strictEqual(late.length, 20)
-      for (let key = 0; key < 4; key++) {
-        const ofKey = late.filter((n) => n % 4 === key)
-        assert.deepStrictEqual(ofKey, [...ofKey].sort((a, b) => a - b))
-      }
-    }).pipe(Effect.provide(running({ maxLoneFailures: 2 }))), 30_000)
+  it.effect(
+    "of a part of a destination hold up its keys alone, for any time, and cost no attempt",
+    () =>
+      Effect.gen(function*() {
+        const out = Broker.Outcome.Retriable({ scope: "part", reason: "partition 3 has too few replicas" })
+        yield* answering((one) => one.key?.startsWith("out") === true ? out : Delivered)
+        yield* commit(...Array.from({ length: 20 }, (_, n) => room(`out ${n % 4}`, n)), room("well", 100))
+        yield* settled
+        assert.deepStrictEqual(yield* delivered, [100])
+        for (let minute = 0; minute < 3; minute++) {
+          yield* commit(room("well", 101 + minute))
+          yield* pass("1 minute")
+        }
+        assert.strictEqual((yield* delivered).length, 4)
+        assert.deepStrictEqual(yield* statistics, { pending: 20, dead: 0, oldestAge: Duration.minutes(3) })
+        const { batches } = yield* Scripted
+        const tries = batches.flat().filter(({ key }) => key?.startsWith("out") === true).length
+        // each key by itself, backing off up to 10 seconds
+        assert.isBelow(tries, 4 * 3 * 20)
+        yield* answering(() => Delivered)
+        yield* pass("20 seconds")
+        const late = (yield* delivered).slice(4)
+        assert.strictEqual(late.length, 20)
+        for (let key = 0; key < 4; key++) {
+          const ofKey = late.filter((n) => n % 4 === key)
+          assert.deepStrictEqual(ofKey, [...ofKey].sort((a, b) => a - b))
+        }
+      }).pipe(Effect.provide(running({ maxLoneFailures: 2 }))),
+    30_000
+  )
 
   it.effect("a lane that has nothing to try does not keep another one from trying", () =>
     Effect.gen(function*() {
