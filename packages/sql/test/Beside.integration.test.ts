@@ -204,8 +204,9 @@ onEachServer((server, url) => {
             // once more: what it looks for is gone
             yield* outbox.settle(token, settlements.slice(0, 10), { keep })
             const due = (yield* outbox.waiting([0, 1, 2, 3])).filter((one) => one.due !== undefined)
-            yield* outbox.settle(token, due.map(({ sequence }) => Delivered({ sequence })))
+            // before: it may be interrupted once they are settled
             for (const { sequence } of due) seen.add(sequence)
+            yield* outbox.settle(token, due.map(({ sequence }) => Delivered({ sequence })))
             const letters = (yield* outbox.deadLetters({ limit: 20 })).map(({ sequence }) => sequence)
             yield* outbox.redrive(letters)
             yield* outbox.discard([1n, 2n, 999_999n])
