@@ -1,10 +1,16 @@
 /**
  * `node scripts/build.mjs`: compiles the public packages into their dist folders, as they are published.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { bin, root, run } from "./internal/process.mjs"
 import { publicPackages } from "./internal/workspace.mjs"
+
+// What a module that is gone has left behind would be published.
+for (const folder of publicPackages()) {
+  rmSync(path.join(root, folder, "dist"), { recursive: true, force: true })
+  rmSync(path.join(root, ".cache", `${path.basename(folder)}.tsbuildinfo`), { force: true })
+}
 
 const projects = publicPackages().map((folder) => `${folder}/tsconfig.build.json`)
 const { code, output } = await run([...bin("typescript", "tsc"), "--build", ...projects])

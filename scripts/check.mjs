@@ -130,6 +130,13 @@ const steps = [
     alone: true
   },
   {
+    name: "packages",
+    command: script("packages"),
+    tally: Tally.fromSummary,
+    alone: true,
+    slow: "the packages, installed into an empty project for three lines of Node,"
+  },
+  {
     name: "chaos",
     command: [...bare(), path.join(root, "packages/chaos/src/main.ts"), "--minutes", "2", "--seed", "1"],
     tally: Tally.fromExitCode,

@@ -106,6 +106,13 @@ export const npmCommand = (env, execPath, exists = existsSync) => {
   return found === undefined ? ["npm"] : [execPath, found]
 }
 
+/** The argv of npm, and of the pnpm that package.json names. */
+export const npm = (...args) => [...npmCommand(process.env, process.execPath), ...args]
+export const pnpm = (...args) => npm("exec", "--yes", `--package=${pinnedPnpm()}`, "--", "pnpm", ...args)
+
+const pinnedPnpm = () =>
+  `pnpm@${pnpmVersion(JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")).packageManager)}`
+
 // `npm run --silent` and the like reach us as npm_config_*, and would silence the installation's own errors.
 const withoutNpmFlags = (env) =>
   Object.fromEntries(
@@ -138,8 +145,7 @@ const withHeartbeat = async (effect) => {
 export const install = async () => {
   const stamp = stampOf(installInputs(), process.versions.node, `${process.platform} ${process.arch}`)
   if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return
-  const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"))
-  const pnpm = `pnpm@${pnpmVersion(manifest.packageManager)}`
+  const pinned = pinnedPnpm()
   try {
     mkdirSync(path.dirname(stampFile), { recursive: true })
     writeFileSync(stampFile, "")
@@ -149,30 +155,20 @@ export const install = async () => {
         "same command there."
     )
   }
-  say(`Installing the dependencies with ${pnpm}; the first time this takes about a minute …`)
-  const [npm, ...npmArgs] = npmCommand(process.env, process.execPath)
+  say(`Installing the dependencies with ${pinned}; the first time this takes about a minute …`)
+  const argv = pnpm("install", "--frozen-lockfile", "--prod=false")
   const started = Date.now()
   const result = await withHeartbeat((onOutput) =>
-    run(
-      [
-        npm,
-        ...npmArgs,
-        "exec",
-        "--yes",
-        `--package=${pnpm}`,
-        "--",
-        "pnpm",
-        "install",
-        "--frozen-lockfile",
-        "--prod=false"
-      ],
-      { baseEnv: withoutNpmFlags(process.env), onOutput, shell: npm === "npm" && process.platform === "win32" }
-    )
+    run(argv, {
+      baseEnv: withoutNpmFlags(process.env),
+      onOutput,
+      shell: argv[0] === "npm" && process.platform === "win32"
+    })
   )
-  if (/ENOENT/.test(result.stderr) && result.stdout === "" && npm === "npm") {
+  if (/ENOENT/.test(result.stderr) && result.stdout === "" && argv[0] === "npm") {
     throw new SetupError("npm was not found. It comes with Node: install Node from nodejs.org, then run this again.")
   }
-  if (result.code !== 0) throw new SetupError(explainFailure(result.output, pnpm))
+  if (result.code !== 0) throw new SetupError(explainFailure(result.output, pinned))
   writeFileSync(stampFile, stamp)
   say(`Installed in ${Math.round((Date.now() - started) / 1000)} s.`)
 }
