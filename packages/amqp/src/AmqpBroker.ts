@@ -181,6 +181,7 @@ export const make = (
       deliveryOf: (topic: string, received: Parameters<typeof deliveryOf>[3]) => deliveryOf(wire, own, topic, received)
     }
     return Broker.of({
+      system: "rabbitmq",
       publish: own.publish,
       consume: (subscription) => Effect.flatMap(consumingLink, (link) => Consumer.join(link, subscription, consumer)),
       sift: (queue, decide) =>

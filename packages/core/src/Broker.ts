@@ -167,6 +167,9 @@ export interface Source {
  * @category tags
  */
 export class Broker extends Context.Tag("@effect-cqrs/core/Broker")<Broker, {
+  /** What it is called in traces (OpenTelemetry's `messaging.system`): `kafka`, `rabbitmq`. */
+  readonly system?: string | undefined
+
   /**
    * Publishes messages, and answers with as many outcomes in the same order. It never fails as a whole: what goes wrong
    * is an outcome. If a message is not delivered, no later one of the same topic and key in the batch is published
@@ -241,6 +244,7 @@ export const layerPrefix = (prefix: string): Layer.Layer<Broker, never, Broker> 
         forward: (to) => delivery.forward({ ...to, topic: full(to.topic) })
       })
       return Broker.of({
+        ...broker,
         publish: (batch) => broker.publish(batch.map((message) => ({ ...message, topic: full(message.topic) }))),
         consume: (subscription) =>
           Effect.map(

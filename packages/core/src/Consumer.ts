@@ -189,9 +189,13 @@ export const layer = <
     const { isPlain, single, together: handleAll } = handling({
       mediator,
       retry: options.retry,
-      bury: burying({ group, topic: deadLetterTopic }),
+      bury: burying({ group, topic: deadLetterTopic, system: broker.system }),
       counts: counting(group, names),
       group,
+      attributes: {
+        ...(broker.system === undefined ? {} : { "messaging.system": broker.system }),
+        "messaging.consumer.group.name": group
+      },
       events: names,
       unknown: options.deadLetter?.unknown ?? "deadLetter",
       tombstones: options.deadLetter?.tombstones ?? "deadLetter"

@@ -18,6 +18,7 @@ import { type Definition, definitionOf } from "./internal/event.ts"
 import { currentHandling, currentOrigin, type Emission, Handling } from "./internal/handling.ts"
 import { requireWhole } from "./internal/options.ts"
 import { type Registry, registryIn, runSubscriber } from "./internal/subscribers.ts"
+import { sending } from "./internal/tracing.ts"
 import { endedError, type OpenTransaction, openTransaction, transactionTag } from "./internal/transaction.ts"
 import type { Message } from "./Message.ts"
 import * as Serialization from "./Serialization.ts"
@@ -244,7 +245,7 @@ const brokerEmission = (message: Message, fiber: AnyFiber): Emission => {
   const broker = Context.unsafeGet(fiber.currentContext as Context.Context<Broker>, Broker)
   return {
     ...base(message.name, fiber, policy),
-    deliver: broker.publish([message]).pipe(
+    deliver: sending(broker.publish([message]), [message], broker.system).pipe(
       Effect.flatMap(([outcome]) =>
         outcome?._tag === "Delivered"
           ? Effect.void

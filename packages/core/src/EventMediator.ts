@@ -8,7 +8,6 @@ import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
-import * as Tracer from "effect/Tracer"
 import type * as Event from "./Event.ts"
 import { HandlerError } from "./HandlerError.ts"
 import { runConsumed } from "./internal/consumer/running.ts"
@@ -16,7 +15,7 @@ import type { Definition } from "./internal/event.ts"
 import { fixedOrigin, Handling } from "./internal/handling.ts"
 import { isReady } from "./internal/ready.ts"
 import { contributed, type Subscriber } from "./internal/subscribers.ts"
-import { isTraced, spanned } from "./internal/tracing.ts"
+import { isTraced, messaging, placeOf, spanned } from "./internal/tracing.ts"
 import type { Message } from "./Message.ts"
 import * as Serialization from "./Serialization.ts"
 import type * as Subscribers from "./Subscribers.ts"
@@ -59,6 +58,7 @@ export interface EventMediator {
    * others. Answers how each fared: a handler's failure is not one of `dispatch`.
    *
    * `only`: the handlers to run, all unless given. `around`: wraps each handler, inside its middleware's outermost.
+   * `attributes`: of the span `process {topic}` that this is where a tracer listens, beside its own.
    * What the handlers send, emit and add has the message's correlation id, and the message as its cause.
    */
   readonly dispatch: (
@@ -71,6 +71,7 @@ export interface EventMediator {
           readonly effect: Effect.Effect<unknown, unknown>
         }) => Effect.Effect<unknown, unknown>)
         | undefined
+      readonly attributes?: Readonly<Record<string, unknown>> | undefined
     } | undefined
   ) => Effect.Effect<ReadonlyArray<Handled>, EventMediatorError>
 }
@@ -161,15 +162,15 @@ export const make = <const Evs extends ReadonlyArray<Event.ClassOf<Event.Integra
       return Effect.withFiberRuntime((fiber) => {
         const effect = process(found, message, options, fiber)
         if (!isTraced(fiber)) return effect
-        const link = linkOf(message.traceparent)
         return spanned(effect, `process ${message.topic}`, {
           kind: "consumer",
-          links: link === undefined ? [] : [link],
+          ...placeOf([message], fiber),
           attributes: {
-            "messaging.operation.name": "process",
-            "messaging.operation.type": "process",
-            "messaging.destination.name": message.topic,
-            "messaging.message.id": message.id
+            ...messaging("process", message.topic, undefined),
+            "messaging.message.id": message.id,
+            "messaging.message.conversation_id": message.correlationId,
+            "cqrs.name": message.name,
+            ...options?.attributes
           }
         })
       })
@@ -188,17 +189,3 @@ interface Known {
 
 const undecodable = ({ message }: Serialization.SerializationError) =>
   new EventMediatorError({ reason: "Undecodable", message })
-
-/** The span that produced the message: linked, not a parent, as OpenTelemetry's messaging conventions have it. */
-const linkOf = (traceparent: string | undefined): Tracer.SpanLink | undefined => {
-  const match = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent ?? "")
-  return match === null ? undefined : {
-    _tag: "SpanLink",
-    attributes: {},
-    span: Tracer.externalSpan({
-      traceId: match[1]!,
-      spanId: match[2]!,
-      sampled: (Number.parseInt(match[3]!, 16) & 1) === 1
-    })
-  }
-}

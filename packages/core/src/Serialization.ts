@@ -19,6 +19,7 @@ import type { Definition } from "./internal/event.ts"
 import { currentOrigin, newId, nowOf } from "./internal/handling.ts"
 import { requireWhole } from "./internal/options.ts"
 import { isReady } from "./internal/ready.ts"
+import { isTraced, messaging, spanned } from "./internal/tracing.ts"
 import type { Message } from "./Message.ts"
 
 /**
@@ -90,64 +91,25 @@ export const layer = (options: Options): Layer.Layer<never> =>
 
 /**
  * Makes the message of an event: checks it, encodes it, and stamps it with an id, the time, the correlation and
- * causation ids and the trace context of where this is called.
+ * causation ids and the trace context of where this is called. Where a tracer listens this is a span `create {topic}`,
+ * and the message has its context.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const encode = <Ev extends Event.Integration>(event: Ev): Effect.Effect<Message, SerializationError> =>
   Effect.withFiberRuntime((fiber) => {
-    const options = Context.get(fiber.currentContext as Context.Context<any>, Serialization)
-    const definition = definitionOf(event)
-    const name = definition.eventName
-    const payload = encodePayload(event)
-    if (payload._tag === "Left") {
-      return fail("Invalid", `${name} does not fit its schema: ${where(definition, payload.left)}`)
-    }
-    const origin = fiber.getFiberRef(currentOrigin)
-    const id = newId(fiber)
-    const base = {
-      id,
-      name,
-      kind: definition.kind as "notification" | "ecst",
-      version: definition.version,
-      topic: definition.topic,
-      source: options.source ?? "/effect-cqrs",
-      time: nowOf(fiber),
-      correlationId: origin?.correlationId(fiber) ?? id,
-      causationId: origin?.causationId(fiber),
-      traceparent: traceparent(fiber.currentSpan),
-      sequence: undefined,
-      headers: {}
-    }
-    const codec = options.codecs?.[definition.topic] ?? options.codec ?? Codec.json
-    const compressor = options.compressor ?? Compressor.identity
-    const limit = options.maxPayloadBytes ?? defaultMaxPayloadBytes
-    return Effect.zip(partitionKey(definition, event), codec.encode(payload.right, base)).pipe(
-      Effect.flatMap(([key, bytes]) => {
-        const used = bytes.length < (options.compressFrom ?? 1024) ? Compressor.identity : compressor
-        return Effect.map(used.compress(bytes), (compressed): Message => ({
-          ...base,
-          key,
-          contentType: codec.contentType,
-          contentEncoding: used.encoding,
-          payload: compressed
-        }))
-      }),
-      Effect.mapError((error) =>
-        error instanceof SerializationError
-          ? error
-          : new SerializationError({ reason: "Invalid", message: `${name}: ${error.message}` })
+    if (!isTraced(fiber)) return encodeOn(fiber, event)
+    const { eventName, topic } = definitionOf(event)
+    return spanned(
+      Effect.withFiberRuntime((inside) =>
+        Effect.map(encodeOn(inside, event), (message) => {
+          if (inside.currentSpan?._tag === "Span") inside.currentSpan.attribute("messaging.message.id", message.id)
+          return message
+        })
       ),
-      Effect.filterOrFail(
-        (message) => message.payload.length <= limit,
-        (message) =>
-          new SerializationError({
-            reason: "TooLarge",
-            message: `${name} has a payload of ${message.payload.length} bytes, the limit is ${limit}: ` +
-              "send a reference instead of the content, compress it, or raise Serialization's maxPayloadBytes"
-          })
-      )
+      `create ${topic}`,
+      { kind: "producer", attributes: { ...messaging("create", topic, undefined), "cqrs.name": eventName } }
     )
   })
 
@@ -211,6 +173,64 @@ const defaultMaxDecompressedBytes = 16 * 1024 * 1024
 
 const fail = (reason: SerializationError["reason"], message: string) =>
   Either.left(new SerializationError({ reason, message }))
+
+const encodeOn = (
+  fiber: Fiber.RuntimeFiber<any, any>,
+  event: Event.Integration
+): Effect.Effect<Message, SerializationError> => {
+  const options = Context.get(fiber.currentContext as Context.Context<any>, Serialization)
+  const definition = definitionOf(event)
+  const name = definition.eventName
+  const payload = encodePayload(event)
+  if (payload._tag === "Left") {
+    return fail("Invalid", `${name} does not fit its schema: ${where(definition, payload.left)}`)
+  }
+  const origin = fiber.getFiberRef(currentOrigin)
+  const id = newId(fiber)
+  const base = {
+    id,
+    name,
+    kind: definition.kind as "notification" | "ecst",
+    version: definition.version,
+    topic: definition.topic,
+    source: options.source ?? "/effect-cqrs",
+    time: nowOf(fiber),
+    correlationId: origin?.correlationId(fiber) ?? id,
+    causationId: origin?.causationId(fiber),
+    traceparent: traceparent(fiber.currentSpan),
+    sequence: undefined,
+    headers: {}
+  }
+  const codec = options.codecs?.[definition.topic] ?? options.codec ?? Codec.json
+  const compressor = options.compressor ?? Compressor.identity
+  const limit = options.maxPayloadBytes ?? defaultMaxPayloadBytes
+  return Effect.zip(partitionKey(definition, event), codec.encode(payload.right, base)).pipe(
+    Effect.flatMap(([key, bytes]) => {
+      const used = bytes.length < (options.compressFrom ?? 1024) ? Compressor.identity : compressor
+      return Effect.map(used.compress(bytes), (compressed): Message => ({
+        ...base,
+        key,
+        contentType: codec.contentType,
+        contentEncoding: used.encoding,
+        payload: compressed
+      }))
+    }),
+    Effect.mapError((error) =>
+      error instanceof SerializationError
+        ? error
+        : new SerializationError({ reason: "Invalid", message: `${name}: ${error.message}` })
+    ),
+    Effect.filterOrFail(
+      (message) => message.payload.length <= limit,
+      (message) =>
+        new SerializationError({
+          reason: "TooLarge",
+          message: `${name} has a payload of ${message.payload.length} bytes, the limit is ${limit}: ` +
+            "send a reference instead of the content, compress it, or raise Serialization's maxPayloadBytes"
+        })
+    )
+  )
+}
 
 const compressorFor = (options: Options, encoding: string): Compressor.Compressor | undefined =>
   options.compressors === undefined && encoding === Compressor.identity.encoding ?

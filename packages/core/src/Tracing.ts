@@ -1,10 +1,11 @@
 /**
- * A middleware that opens a span round a handler.
+ * A middleware that opens a span round a handler, and how traces go on beyond the broker.
  *
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
-import { spanned } from "./internal/tracing.ts"
+import * as Layer from "effect/Layer"
+import { Across, spanned } from "./internal/tracing.ts"
 import * as Middleware from "./Middleware.ts"
 
 /**
@@ -30,3 +31,21 @@ export const span = (options?: {
         }
       })
   })
+
+/**
+ * How the spans of relays (`send {topic}`) and consumers (`process {topic}`) belong to the span in which the message was
+ * created (`create {topic}`), whose context travels with it:
+ *
+ * - `link` (the default, as OpenTelemetry's conventions have it): they begin a trace of their own and are linked to it. A
+ *   sampler decides about each of these traces by itself.
+ * - `parent`: they are its children, and sampled if it is. Of a batch of several traces the span is a child of the first
+ *   that is sampled, and linked to all.
+ *
+ * Either way nothing is sampled for messages of a trace that is not: such a span is a child of its message's. A span
+ * inside which a message is dispatched by hand is its parent, whatever this says.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: { readonly across: "link" | "parent" }): Layer.Layer<never> =>
+  Layer.succeed(Across, options.across)

@@ -250,6 +250,7 @@ export const make = (
 
     const order = consumer.order ?? "key"
     return Broker.of({
+      system: "kafka",
       publish: (batch) =>
         Effect.suspend(() =>
           sending.send(

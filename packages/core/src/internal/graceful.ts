@@ -3,10 +3,11 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import { outsideOfTrace } from "./tracing.ts"
 
 /**
  * Runs a loop beside the program. When the scope closes, `stopping` completes, and the loop has the grace period to end
- * by itself; then it is interrupted.
+ * by itself; then it is interrupted. It belongs to no trace.
  */
 export const forkGracefully = <R>(
   loop: (stopping: Effect.Effect<void>) => Effect.Effect<void, never, R>,
@@ -16,7 +17,7 @@ export const forkGracefully = <R>(
     Effect.flatMap(Deferred.make<void>(), (stop) =>
       Effect.map(
         // the acquisition is uninterruptible, the loop is not
-        Effect.forkDaemon(Effect.interruptible(loop(Deferred.await(stop)))),
+        Effect.forkDaemon(Effect.interruptible(outsideOfTrace(loop(Deferred.await(stop))))),
         (fiber) => ({ stop, fiber })
       )),
     ({ fiber, stop }) =>

@@ -107,6 +107,7 @@ export const makeMemory = (
     }
 
     return {
+      system: "memory",
       publish,
       consume: (subscription) =>
         Effect.suspend(() => {

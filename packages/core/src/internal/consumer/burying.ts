@@ -3,36 +3,54 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Delivery, Forwarding } from "../../Broker.ts"
 import { backoffAfter, outage } from "../scheduleDelay.ts"
+import { sending } from "../tracing.ts"
 import { deadLetterHeaders, redrivenFor } from "./headers.ts"
 
 /** Publishes a message to the dead letter topic as it came, and holds it until that has it. */
 export type Bury = (delivery: Delivery, reason: string, attempts: number) => Effect.Effect<void>
 
-export const burying =
-  ({ group, topic }: { readonly group: string; readonly topic: string }): Bury => (delivery, reason, attempts) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const { message } = delivery
-      const cut = shortened(reason)
-      return Effect.logError(`A message is a dead letter: ${cut}`).pipe(
-        Effect.annotateLogs({ group, event: message.name, messageId: message.id, attempts }),
-        Effect.zipRight(holdUntilForwarded(delivery, {
-          topic,
-          headers: {
-            [deadLetterHeaders.reason]: cut,
-            [deadLetterHeaders.attempts]: String(attempts),
-            [deadLetterHeaders.group]: group,
-            [deadLetterHeaders.topic]: message.topic,
-            [deadLetterHeaders.time]: new Date(now).toISOString(),
-            [redrivenFor]: undefined
-          }
-        }, 1))
-      )
-    })
+export const burying = ({ group, system, topic }: {
+  readonly group: string
+  readonly topic: string
+  /** Of the broker, in traces. */
+  readonly system: string | undefined
+}): Bury =>
+(delivery, reason, attempts) =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const { message } = delivery
+    const cut = shortened(reason)
+    return Effect.logError(`A message is a dead letter: ${cut}`).pipe(
+      Effect.annotateLogs({ group, event: message.name, messageId: message.id, attempts }),
+      Effect.zipRight(holdUntilForwarded(delivery, system, {
+        topic,
+        headers: {
+          [deadLetterHeaders.reason]: cut,
+          [deadLetterHeaders.attempts]: String(attempts),
+          [deadLetterHeaders.group]: group,
+          [deadLetterHeaders.topic]: message.topic,
+          [deadLetterHeaders.time]: new Date(now).toISOString(),
+          [redrivenFor]: undefined
+        }
+      }, 1))
+    )
+  })
 
-const holdUntilForwarded = (delivery: Delivery, to: Forwarding, attempt: number): Effect.Effect<void> =>
+const holdUntilForwarded = (
+  delivery: Delivery,
+  system: string | undefined,
+  to: Forwarding,
+  attempt: number
+): Effect.Effect<void> =>
   Effect.flatMap(
     Effect.catchAllDefect(
-      delivery.forward(to),
+      Effect.map(
+        sending(
+          Effect.map(delivery.forward(to), (outcome) => [outcome]),
+          [{ ...delivery.message, topic: to.topic }],
+          system
+        ),
+        ([outcome]) => outcome
+      ),
       (defect) => Effect.as(Effect.logError("The broker adapter died", Cause.die(defect)), undefined)
     ),
     (outcome) =>
@@ -41,7 +59,7 @@ const holdUntilForwarded = (delivery: Delivery, to: Forwarding, attempt: number)
           (outcome?.reason ?? "the broker gave no answer")
       ).pipe(
         Effect.zipRight(Effect.flatMap(backoffAfter(outage, attempt), Effect.sleep)),
-        Effect.zipRight(Effect.suspend(() => holdUntilForwarded(delivery, to, attempt + 1)))
+        Effect.zipRight(Effect.suspend(() => holdUntilForwarded(delivery, system, to, attempt + 1)))
       )
   )
 

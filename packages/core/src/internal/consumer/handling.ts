@@ -23,6 +23,8 @@ export interface Handling {
   readonly bury: Bury
   readonly counts: Counts
   readonly group: string
+  /** Of the spans of messages. */
+  readonly attributes: Readonly<Record<string, unknown>>
   /** The names of the consumer's events. */
   readonly events: ReadonlySet<string>
   readonly unknown: Policy
@@ -33,7 +35,7 @@ const defaultRetry = Schedule.intersect(Schedule.exponential("100 millis"), Sche
 
 /** All that becomes of one delivery: it succeeds when the message may be settled. */
 export const handling = (
-  { bury, counts, events, group, mediator, retry = defaultRetry, tombstones, unknown }: Handling
+  { attributes, bury, counts, events, group, mediator, retry = defaultRetry, tombstones, unknown }: Handling
 ) => {
   const buryAs = (delivery: Delivery, reason: string, attempts: number, why: DeadReason): Effect.Effect<void> =>
     Effect.map(bury(delivery, reason, attempts), () => counts.dead(delivery.message.name, why))
@@ -79,7 +81,7 @@ export const handling = (
           yield* Effect.sleep(delay.value)
         }
         counts.retried(message.name)
-        handled = yield* attempt((around) => mediator.dispatch(message, { only, around }))
+        handled = yield* attempt((around) => mediator.dispatch(message, { only, around, attributes }))
       }
     })
 
@@ -104,7 +106,7 @@ export const handling = (
     if (delivery.isTombstone) return buryAs(delivery, tombstoneReason, 1, "tombstone")
     if (delivery.unreadable !== undefined) return buryAs(delivery, delivery.unreadable, 1, "unreadable")
     const attempts = attemptsOf(delivery)
-    return Effect.matchEffect(attempts.attempt((around) => mediator.dispatch(message, { around })), {
+    return Effect.matchEffect(attempts.attempt((around) => mediator.dispatch(message, { around, attributes })), {
       onFailure: undispatched(delivery),
       onSuccess: (handled) => {
         for (const { exit } of handled) {
@@ -126,7 +128,7 @@ export const handling = (
       run((aroundOf) =>
         Effect.forEach(meant, ({ message }) =>
           Effect.flatMap(
-            mediator.dispatch(message, { around: aroundOf(message) }),
+            mediator.dispatch(message, { around: aroundOf(message), attributes }),
             (handled) => handled.every(({ exit }) => Exit.isSuccess(exit)) ? Effect.void : Effect.fail(undone)
           ), { discard: true })
       )

@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { Broker } from "../../Broker.ts"
 import { BucketOwner } from "../../BucketOwner.ts"
 import { OutboxStorage, type StorageError } from "../../OutboxStorage.ts"
 import type { Progress } from "../../Relay.ts"
@@ -15,6 +14,7 @@ import { type Ground, makeLane } from "./lane.ts"
 import { add, nothing } from "./progress.ts"
 import type { Settings } from "./settings.ts"
 import { Suspensions } from "./suspensions.ts"
+import { tracedBroker } from "./tracedBroker.ts"
 
 /**
  * A lane that has read so many entries without a full batch finds as many in the next moment: it begins no step before so many
@@ -29,7 +29,7 @@ const purgeStep = 1000
 export const makeEngine = (settings: Settings, count: (progress: Progress) => Effect.Effect<void>) =>
   Effect.gen(function*() {
     const storage = yield* OutboxStorage
-    const broker = yield* Broker
+    const broker = yield* tracedBroker
     const membership = yield* Effect.flatMap(BucketOwner, (owner) => owner.join)
     /** What all lanes wait for: something is back, the holding has changed, the relay stops. */
     const bell = yield* Wake.make

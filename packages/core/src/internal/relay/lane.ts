@@ -20,7 +20,7 @@ import { Windows } from "./window.ts"
 /** What the lanes of a relay have in common. */
 export interface Ground {
   readonly storage: Context.Tag.Service<OutboxStorage>
-  readonly broker: Context.Tag.Service<Broker>
+  readonly broker: Pick<Context.Tag.Service<Broker>, "publish">
   readonly membership: Membership
   readonly settings: Settings
   readonly suspensions: Suspensions

@@ -13,7 +13,7 @@ const patience = 1000
 
 /** How a lane asks the broker. */
 export const makePublishing = (
-  broker: Context.Tag.Service<Broker>,
+  broker: Pick<Context.Tag.Service<Broker>, "publish">,
   membership: Membership,
   isDoubtful: (topic: string) => boolean
 ) => {
