@@ -14,6 +14,7 @@ import * as Broker from "./Broker.ts"
 import * as BucketOwner from "./BucketOwner.ts"
 import * as EventEmitter from "./EventEmitter.ts"
 import * as Inbox from "./Inbox.ts"
+import * as Metrics from "./Metrics.ts"
 import * as OutboxStorage from "./OutboxStorage.ts"
 import * as Relay from "./Relay.ts"
 import * as Serialization from "./Serialization.ts"
@@ -53,6 +54,8 @@ export interface Options<ES = never, RS = never, EB = never, RB = never> {
   readonly transaction?: Transaction.Options | undefined
   readonly serialization?: Serialization.Options | undefined
   readonly emitter?: EventEmitter.PolicyOptions | undefined
+  /** How often the outbox is measured, and under which name: see `Metrics.layerOutbox`. */
+  readonly metrics?: Metrics.OutboxOptions | undefined
 }
 
 /**
@@ -71,7 +74,7 @@ export const layerStorageMemory: Layer.Layer<Storage> = Layer.mergeAll(
 
 /**
  * Everything a program needs beside its own handlers: storage, broker, the transactional middleware, a running relay,
- * and how events are written and dispatched. Without options it is all in memory. With a durable storage and no broker the
+ * the outbox's gauges, and how events are written and dispatched. Without options it is all in memory. With a durable storage and no broker the
  * events of committed transactions reach the consumers of this process, and those that the memory broker has acknowledged
  * and no consumer has settled are lost with it: give a `broker` where they must survive.
  *
@@ -107,6 +110,7 @@ export const layer = <ES = never, RS = never, EB = never, RB = never>(
   const broker: Layer.Layer<Broker.Broker, EB, RB> = options.broker ?? Broker.layerMemory()
   return Layer.mergeAll(
     Relay.layer(options.relay),
+    Metrics.layerOutbox(options.metrics),
     Transaction.Transactional.layerWith(options.transaction ?? {})
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(storage, broker)),

@@ -211,7 +211,7 @@ export class Broker extends Context.Tag("@effect-cqrs/core/Broker")<Broker, {
  * @category layers
  */
 export const layerMemory = (options?: MemoryOptions | undefined): Layer.Layer<Broker> =>
-  Layer.effect(Broker, makeMemory(options))
+  Layer.scoped(Broker, makeMemory(options))
 
 /**
  * The broker with a text put before the name of each topic and group, and taken off what is received: programs, or runs of

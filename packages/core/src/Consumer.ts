@@ -190,7 +190,7 @@ export const layer = <
       mediator,
       retry: options.retry,
       bury: burying({ group, topic: deadLetterTopic, system: broker.system }),
-      counts: counting(group, names),
+      counts: counting(group, names, yield* Effect.clock),
       group,
       attributes: {
         ...(broker.system === undefined ? {} : { "messaging.system": broker.system }),

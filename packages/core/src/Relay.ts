@@ -9,7 +9,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -174,39 +173,13 @@ export const layerConfig = (
 ): Layer.Layer<Relay, RelayError | StorageError | ConfigError.ConfigError, OutboxStorage | Broker | BucketOwner> =>
   Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
 
-/**
- * Entries by what became of them: the label `outcome` is `delivered`, `deferred`, `dead` or `retriable`.
- *
- * @since 0.1.0
- * @category metrics
- */
-export const published = Metric.counter("cqrs_relay_published_total", {
-  description: "Outbox entries by what the broker said",
-  incremental: true
-})
-
 // -------------------------------------------------------------------------------------
 // internal
 // -------------------------------------------------------------------------------------
-
-const counters = {
-  delivered: Metric.tagged(published, "outcome", "delivered"),
-  deferred: Metric.tagged(published, "outcome", "deferred"),
-  dead: Metric.tagged(published, "outcome", "dead"),
-  retriable: Metric.tagged(published, "outcome", "retriable")
-}
-
-const count = (progress: Progress): Effect.Effect<void> =>
-  Effect.all([
-    Metric.incrementBy(counters.delivered, progress.delivered),
-    Metric.incrementBy(counters.deferred, progress.deferred),
-    Metric.incrementBy(counters.dead, progress.dead),
-    Metric.incrementBy(counters.retriable, progress.retriable)
-  ], { discard: true })
 
 const engineOf = (options: Options) =>
   Effect.gen(function*() {
     const message = refusal(options)
     if (message !== undefined) return yield* new RelayError({ reason: "Configuration", message })
-    return yield* makeEngine(settingsOf(options), count)
+    return yield* makeEngine(settingsOf(options))
   })

@@ -8,11 +8,14 @@ import * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import { unsafeCoerce } from "effect/Function"
 import type * as Layer from "effect/Layer"
+import * as MetricLabel from "effect/MetricLabel"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { afterCommit as emissionsAfterCommit } from "./internal/emission.ts"
+import { clockOf } from "./internal/handling.ts"
 import { withoutTransaction } from "./internal/services.ts"
 import {
   endedError,
@@ -23,6 +26,7 @@ import {
   transactionTag
 } from "./internal/transaction.ts"
 import { TransactionError } from "./internal/transactionError.ts"
+import * as Metrics from "./Metrics.ts"
 import * as Middleware from "./Middleware.ts"
 import { type Isolation, Transactor } from "./Transactor.ts"
 
@@ -117,7 +121,7 @@ export const run = <A, E, R>(
         const open = openTransaction(fiber)
         const outer = openOf(transactor, fiber)
         if (outer !== undefined) return nested(outer, open, effect)
-        const attempt = outermost(transactor, open, effect, options?.isolation)
+        const attempt = outermost(transactor, open, effect, options?.isolation, fiber)
         if (options?.retry === undefined) return attempt
         const policy = Schedule.whileInput(
           options.retry,
@@ -213,14 +217,20 @@ const outermost = <A, E, R>(
   transactor: Context.Tag.Service<Transactor>,
   surrounding: OpenTransaction | undefined,
   effect: Effect.Effect<A, E, R>,
-  isolation: Isolation | undefined
+  isolation: Isolation | undefined,
+  fiber: Fiber.RuntimeFiber<any, any>
 ): Effect.Effect<A, E | TransactionError, Exclude<R, Transaction>> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Scope.make(), (scope) =>
-      Effect.flatMap(
+    Effect.flatMap(Scope.make(), (scope) => {
+      const count = timing(transactor, fiber)
+      return Effect.flatMap(
         Effect.onExit(
           restore(Scope.extend(transactor.begin({ isolation }), scope)),
-          (exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void
+          (exit) => {
+            if (Exit.isSuccess(exit)) return Effect.void
+            count(exit)
+            return Scope.close(scope, exit)
+          }
         ),
         (session) => {
           const journal = new TransactionJournal()
@@ -241,6 +251,7 @@ const outermost = <A, E, R>(
             Effect.onError(() => level.ended() ? Effect.void : rollback),
             Effect.exit,
             Effect.flatMap((exit) => {
+              count(exit)
               const ended = Exit.isSuccess(exit)
                 ? journal.committed(emissionsAfterCommit)
                 : isUnknown(exit.cause)
@@ -250,8 +261,41 @@ const outermost = <A, E, R>(
             })
           )
         }
-      ))
+      )
+    })
   )
+
+/** Notes how a transaction that begins now has ended, and how long it took. */
+const timing = (transactor: Context.Tag.Service<Transactor>, fiber: Fiber.RuntimeFiber<any, any>) => {
+  const clock = clockOf(fiber)
+  const began = clock.unsafeCurrentTimeNanos()
+  return (exit: Exit.Exit<unknown, unknown>): void =>
+    Metrics.transactions.unsafeUpdate(
+      Number(clock.unsafeCurrentTimeNanos() - began) / 1e9,
+      outcomes[outcomeOf(transactor, exit)]
+    )
+}
+
+const outcomeOf = (
+  transactor: Context.Tag.Service<Transactor>,
+  exit: Exit.Exit<unknown, unknown>
+): keyof typeof outcomes => {
+  if (Exit.isSuccess(exit)) return "committed"
+  if (isUnknown(exit.cause)) return "unknown"
+  const failures = Cause.failures(exit.cause)
+  if (Chunk.some(failures, transactor.isConflict)) return "conflict"
+  return Chunk.some(failures, (error) => error instanceof TransactionError) ? "failed" : "rolled-back"
+}
+
+const labelled = (outcome: string) => [MetricLabel.make("outcome", outcome)]
+
+const outcomes = {
+  committed: labelled("committed"),
+  "rolled-back": labelled("rolled-back"),
+  conflict: labelled("conflict"),
+  unknown: labelled("unknown"),
+  failed: labelled("failed")
+}
 
 /** Neither what follows a commit nor what follows a rollback is known to be due. */
 const isUnknown = (cause: Cause.Cause<unknown>): boolean =>

@@ -158,7 +158,10 @@ export * as Mediator from "./Mediator.ts"
 export * as Message from "./Message.ts"
 
 /**
- * A middleware that counts and times what handlers do.
+ * What can be measured, and a middleware that counts and times what handlers do.
+ *
+ * Names and units are those of Prometheus: `_total` for what only grows, seconds for durations. A gauge is what this process
+ * knows: several relays of one process add up, and one that ends takes its part along.
  *
  * @since 0.1.0
  */
@@ -267,7 +270,7 @@ export * as Timeout from "./Timeout.ts"
 export * as Tls from "./Tls.ts"
 
 /**
- * A middleware that opens a span round a handler.
+ * A middleware that opens a span round a handler, and how traces go on beyond the broker.
  *
  * @since 0.1.0
  */

@@ -1,4 +1,4 @@
-import { OutboxStorage, Relay } from "@effect-cqrs/core"
+import { Metrics, OutboxStorage, Relay } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Config,
@@ -103,7 +103,10 @@ describe("a step", () => {
   it.effect("counts what became of the entries", () =>
     Effect.gen(function*() {
       const value = (outcome: string) =>
-        Effect.map(Metric.value(Metric.tagged(Relay.published, "outcome", outcome)), ({ count }) => Number(count))
+        Effect.map(
+          Metric.value(Metric.tagged(Metrics.relayPublished, "outcome", outcome)),
+          ({ count }) => Number(count)
+        )
       const before = yield* Effect.all([value("delivered"), value("deferred"), value("dead"), value("retriable")])
       yield* answering((one, n) => n === 1 ? Delivered : n === 2 ? Rejected() : DestinationOut)
       yield* commit(room("a", 1), room("b", 2), room("c", 3))

@@ -1,6 +1,5 @@
 /** What other programs write in Kafka's transactions: what was given up was never there. */
-import { Broker } from "@effect-cqrs/core"
-import { Metrics } from "@effect-cqrs/kafka"
+import { Broker, Metrics } from "@effect-cqrs/core"
 import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Metric, Redacted, type Scope } from "effect"
@@ -104,7 +103,11 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
       // the message, two that were given up, and the mark that they were
       yield* Fixtures.eventually("all is behind it", committed, ([one]) => one?.partitions[0]?.offset === "4")
       const lag = Metric.value(
-        Metric.tagged(Metric.tagged(Metric.tagged(Metrics.lag, "group", group), "topic", name), "partition", "0")
+        Metric.tagged(
+          Metric.tagged(Metric.tagged(Metrics.consumerLag, "group", group), "topic", name),
+          "partition",
+          "0"
+        )
       )
       assert.strictEqual((yield* lag).value, 0)
     }).pipe(Effect.provide(layer)), 30_000)

@@ -48,8 +48,9 @@ class FixedOrigin implements Origin {
   }
 }
 
-export const nowOf = (fiber: AnyFiber): number =>
-  Context.get(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeMillis()
+export const clockOf = (fiber: AnyFiber): Clock.Clock => Context.get(fiber.currentDefaultServices, Clock.Clock)
+
+export const nowOf = (fiber: AnyFiber): number => clockOf(fiber).unsafeCurrentTimeMillis()
 
 export const newId = (fiber: AnyFiber): string =>
   Context.get(fiber.currentContext as Context.Context<any>, IdGenerator)(nowOf(fiber))

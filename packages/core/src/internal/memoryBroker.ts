@@ -1,8 +1,11 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as MetricLabel from "effect/MetricLabel"
+import type * as Scope from "effect/Scope"
 import type { Broker, Outcome } from "../Broker.ts"
 import * as Handout from "../Handout.ts"
 import type { Message } from "../Message.ts"
+import { consumerLag } from "../Metrics.ts"
 import { requireWhole } from "./options.ts"
 
 export interface MemoryOptions {
@@ -11,8 +14,16 @@ export interface MemoryOptions {
 }
 
 interface Group {
+  readonly name: string
   readonly topics: Set<string>
+  /** Of each topic, what lies behind that which is settled. */
+  readonly lags: Map<string, Lag>
   readonly handout: Handout.Handout
+}
+
+interface Lag {
+  count: number
+  readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
 }
 
 const delivered: Outcome = { _tag: "Delivered" }
@@ -31,9 +42,9 @@ const unheard = (topic: string, capacity: number): Outcome => ({
 
 export const makeMemory = (
   options: MemoryOptions | undefined
-): Effect.Effect<Context.Tag.Service<Broker>> =>
-  Effect.sync(() => {
-    requireWhole("The capacity of Broker.layerMemory", options?.capacity, 1)
+): Effect.Effect<Context.Tag.Service<Broker>, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    yield* Effect.sync(() => requireWhole("The capacity of Broker.layerMemory", options?.capacity, 1))
     const capacity = options?.capacity ?? 65_536
     const groups = new Map<string, Group>()
     /** The messages of topics that no group has subscribed to yet. */
@@ -47,7 +58,18 @@ export const makeMemory = (
       return delivered
     }
 
-    const enqueue = (group: Group, message: Message): void =>
+    const behind = (group: Group, topic: string, change: number): void => {
+      let lag = group.lags.get(topic)
+      if (lag === undefined) {
+        const labels = Object.entries({ group: group.name, topic, partition: "0" })
+        group.lags.set(topic, lag = { count: 0, labels: labels.map(([key, value]) => MetricLabel.make(key, value)) })
+      }
+      lag.count += change
+      consumerLag.unsafeUpdate(lag.count, lag.labels)
+    }
+
+    const enqueue = (group: Group, message: Message): void => {
+      behind(group, message.topic, 1)
       group.handout.offer({
         deliver: () => ({
           message,
@@ -62,8 +84,9 @@ export const makeMemory = (
         }),
         lane: laneOf(message),
         origin: message.topic,
-        onSettled: () => {}
+        onSettled: () => behind(group, message.topic, -1)
       })
+    }
 
     const offer = (message: Message): Outcome => {
       const subscribed = [...groups].filter(([, group]) => group.topics.has(message.topic))
@@ -95,7 +118,7 @@ export const makeMemory = (
     const groupOf = (name: string): Group => {
       const known = groups.get(name)
       if (known !== undefined) return known
-      const group = { topics: new Set<string>(), handout: Handout.make() }
+      const group: Group = { name, topics: new Set(), lags: new Map(), handout: Handout.make() }
       groups.set(name, group)
       return group
     }
@@ -105,6 +128,14 @@ export const makeMemory = (
       for (const message of retained.get(topic) ?? []) enqueue(group, message)
       retained.delete(topic)
     }
+
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        for (const { lags } of groups.values()) {
+          for (const { labels } of lags.values()) consumerLag.unsafeUpdate(0, labels)
+        }
+      })
+    )
 
     return {
       system: "memory",

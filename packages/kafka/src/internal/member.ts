@@ -1,4 +1,5 @@
 import type { BrokerError, Source } from "@effect-cqrs/core/Broker"
+import { consumerLag } from "@effect-cqrs/core/Metrics"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -10,7 +11,6 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Consumer, ConsumerStartBatchProcessEvent, EachBatchPayload, OffsetsByTopicPartition } from "kafkajs"
 import kafkajs from "kafkajs"
-import * as Metrics from "../Metrics.ts"
 import { detailsOf } from "./classification.ts"
 import * as Holding from "./holding.ts"
 import * as Membership from "./membership.ts"
@@ -59,7 +59,7 @@ export const join = (settings: Settings, options: Options): Effect.Effect<Source
     const silence = 2 * (options.sessionTimeout + options.rebalanceTimeout)
 
     const report = (part: Holding.Part, value: number) =>
-      Metrics.lag.unsafeUpdate(value, [
+      consumerLag.unsafeUpdate(value, [
         MetricLabel.make("group", options.group),
         MetricLabel.make("topic", part.topic),
         MetricLabel.make("partition", String(part.partition))

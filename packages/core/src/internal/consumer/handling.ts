@@ -64,7 +64,7 @@ export const handling = (
         const failed = failures.filter((one) => !isSuspected(one))
         if (failed.length === 0) {
           if (suspected.length > 0) return yield* give(suspected)
-          return counts.handled(message.name)
+          return counts.handled(message)
         }
         const only = new Set(failed.map(({ handler }) => handler))
         yield* Effect.logWarning(
@@ -114,7 +114,7 @@ export const handling = (
             return Effect.catchAll(again(delivery, attempts, handled), undispatched(delivery))
           }
         }
-        counts.handled(message.name)
+        counts.handled(message)
         return Effect.void
       }
     })
@@ -135,7 +135,7 @@ export const handling = (
     return Effect.map(handled, () => {
       for (const delivery of deliveries) {
         const ignored = ignoredAs(delivery)
-        if (ignored === undefined) counts.handled(delivery.message.name)
+        if (ignored === undefined) counts.handled(delivery.message)
         else counts.ignored(delivery.message.name, ignored)
       }
     })

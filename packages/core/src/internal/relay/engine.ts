@@ -3,12 +3,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import { BucketOwner } from "../../BucketOwner.ts"
+import * as Metrics from "../../Metrics.ts"
 import { OutboxStorage, type StorageError } from "../../OutboxStorage.ts"
 import type { Progress } from "../../Relay.ts"
 import * as Wake from "../../Wake.ts"
 import { backoffAfter } from "../scheduleDelay.ts"
+import { LeaseCounts } from "./counting.ts"
 import { makeGate } from "./gate.ts"
 import { type Ground, makeLane } from "./lane.ts"
 import { add, nothing } from "./progress.ts"
@@ -26,7 +29,7 @@ const busy = { from: 8, millis: 15 }
 const purgeStep = 1000
 
 /** The lanes of a relay, and what moves them. */
-export const makeEngine = (settings: Settings, count: (progress: Progress) => Effect.Effect<void>) =>
+export const makeEngine = (settings: Settings) =>
   Effect.gen(function*() {
     const storage = yield* OutboxStorage
     const broker = yield* tracedBroker
@@ -37,6 +40,15 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
     const freed = yield* Wake.make
     const suspensions = new Suspensions(settings.backoff, bell, freed)
     const gate = makeGate(settings.lanes)
+    const leases = new LeaseCounts()
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        suspensions.end()
+        leases.end()
+      })
+    )
+    const countLeases = Effect.map(membership.holding, (holding) => leases.learn(holding))
+    yield* countLeases
 
     /** Said once, not once per lane. */
     let isStorageOut = false
@@ -55,7 +67,7 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
       return current
     })
 
-    const ground: Ground = { storage, broker, membership, settings, suspensions, gate, revision, count }
+    const ground: Ground = { storage, broker, membership, settings, suspensions, gate, revision }
     const lanes = Array.from(
       { length: Math.min(settings.lanes, storage.buckets) },
       (_, lane, all = Math.min(settings.lanes, storage.buckets)) => makeLane(ground, (bucket) => bucket % all === lane)
@@ -121,8 +133,10 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
       Effect.catchAllCause(
         lane.finish,
         () =>
-          Effect.flatMap(backoffAfter(settings.backoff, failures), (wait) =>
-            Effect.zipRight(Effect.sleep(wait), Effect.suspend(() => finish(lane, failures + 1))))
+          Effect.flatMap(
+            backoffAfter(settings.backoff, failures),
+            (wait) => Effect.zipRight(Effect.sleep(wait), Effect.suspend(() => finish(lane, failures + 1)))
+          )
       )
 
     const runLane = (lane: Lane, isStopped: () => boolean): Effect.Effect<void> => {
@@ -202,7 +216,7 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
         const announce = (seen: number): Effect.Effect<never> =>
           Effect.flatMap(
             Effect.zipRight(membership.changes.waitPast(seen), membership.changes.version),
-            (version) => Effect.zipRight(bell.signal, announce(version))
+            (version) => Effect.zipRight(Effect.zipRight(countLeases, bell.signal), announce(version))
           )
         const announcing = yield* Effect.fork(Effect.flatMap(membership.changes.version, announce))
         const purging = settings.retention === undefined ? undefined : yield* Effect.fork(purge(settings.retention))
@@ -212,7 +226,15 @@ export const makeEngine = (settings: Settings, count: (progress: Progress) => Ef
         })
         yield* Fiber.interrupt(announcing)
         if (purging !== undefined) yield* Fiber.interrupt(purging)
-      }).pipe(Effect.withTracerEnabled(false))
+      }).pipe(
+        Effect.withTracerEnabled(false),
+        (running) =>
+          Effect.acquireUseRelease(
+            Metric.increment(Metrics.relaysRunning),
+            () => running,
+            () => Metric.incrementBy(Metrics.relaysRunning, -1)
+          )
+      )
 
     return { tick, drain, run }
   })

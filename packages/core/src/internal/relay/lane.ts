@@ -6,6 +6,7 @@ import type { Holding, Membership } from "../../BucketOwner.ts"
 import { type Entry, type OutboxStorage, type StorageError } from "../../OutboxStorage.ts"
 import type { Progress } from "../../Relay.ts"
 import { apart, arrange, within } from "./batch.ts"
+import { countBatch } from "./counting.ts"
 import type { Gate } from "./gate.ts"
 import { bury, judge, type Judgement, type Published } from "./judgement.ts"
 import { LoneFailures } from "./loneFailures.ts"
@@ -27,7 +28,6 @@ export interface Ground {
   readonly gate: Gate
   /** What the storage's revision is, as far as anybody has looked lately. */
   readonly revision: Effect.Effect<number, StorageError>
-  readonly count: (progress: Progress) => Effect.Effect<void>
 }
 
 /** What a step of a lane did, and whether another one may find something at once. */
@@ -155,13 +155,14 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
     isTrial: boolean
   ): Effect.Effect<Judgement, StorageError> =>
     Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
       const judged = yield* judge({
         published,
         isTrial,
         settings,
         lone,
         takings: (topic) => suspensions.takings(topic),
-        now: yield* Clock.currentTimeMillis
+        now
       })
       const dead = buried.map(({ entry, reason }) => bury(entry, reason, settings))
       const judgement: Judgement = {
@@ -177,7 +178,7 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
       for (const settlement of judgement.settlements) {
         if (settlement._tag === "Dead") yield* logDead(judgement.entries.get(settlement.sequence)!, settlement)
       }
-      yield* ground.count(judgement.progress)
+      countBatch(judgement.progress, published, now)
       yield* settle
       return judgement
     })

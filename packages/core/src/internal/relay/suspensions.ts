@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type { Wake } from "../../Wake.ts"
 import { backoffAfter } from "../scheduleDelay.ts"
+import { SuspensionCounts, wholeBroker } from "./counting.ts"
 
 interface Suspension {
   readonly until: number
@@ -31,6 +32,7 @@ export class Suspensions {
   /** How often each destination has taken something, of those that lanes have heard of. */
   private readonly taken = new Map<string, number>()
   private trying = false
+  private readonly counts = new SuspensionCounts()
 
   constructor(
     private readonly backoff: Schedule.Schedule<unknown, unknown>,
@@ -89,26 +91,39 @@ export class Suspensions {
   readonly learn = (report: Report): Effect.Effect<void> =>
     Effect.gen(this, function*() {
       if (report.brokerOut !== undefined) {
-        if (this.broker === undefined) yield* Effect.logWarning(`The broker is out: ${report.brokerOut}`)
+        if (this.broker === undefined) {
+          this.counts.out(wholeBroker)
+          yield* Effect.logWarning(`The broker is out: ${report.brokerOut}`)
+        }
         this.broker = yield* this.suspend(this.broker)
       } else if (this.broker !== undefined && report.isBrokerWell) {
         this.broker = undefined
+        this.counts.back(wholeBroker)
         yield* Effect.logInfo("The broker is back")
         yield* this.recovered.signal
       }
       for (const topic of report.well) {
         this.taken.set(topic, this.takings(topic) + 1)
         if (!report.out.has(topic) && this.destinations.delete(topic)) {
+          this.counts.back(topic)
           yield* Effect.logInfo(`The destination ${topic} is back`)
           yield* this.recovered.signal
         }
       }
       for (const [topic, reason] of report.out) {
         const previous = this.destinations.get(topic)
-        if (previous === undefined) yield* Effect.logWarning(`The destination ${topic} is out: ${reason}`)
+        if (previous === undefined) {
+          this.counts.out(topic)
+          yield* Effect.logWarning(`The destination ${topic} is out: ${reason}`)
+        }
         this.destinations.set(topic, yield* this.suspend(previous))
       }
     })
+
+  /** The relay has ended: nothing is suspended by it any more. */
+  end(): void {
+    this.counts.end()
+  }
 
   private suspend(previous: Suspension | undefined): Effect.Effect<Suspension> {
     return Effect.flatMap(Clock.currentTimeMillis, (now) => {

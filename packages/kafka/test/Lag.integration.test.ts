@@ -1,5 +1,4 @@
-import { Broker } from "@effect-cqrs/core"
-import { Metrics } from "@effect-cqrs/kafka"
+import { Broker, Metrics } from "@effect-cqrs/core"
 import { Endpoint, Fixtures } from "@effect-cqrs/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Metric, Redacted } from "effect"
@@ -12,7 +11,11 @@ Endpoint.suite("Kafka", { describe, it, ...endpoint }, (url) => {
   const lagOf = (group: string, name: string) =>
     Effect.map(
       Metric.value(
-        Metric.tagged(Metric.tagged(Metric.tagged(Metrics.lag, "group", group), "topic", name), "partition", "0")
+        Metric.tagged(
+          Metric.tagged(Metric.tagged(Metrics.consumerLag, "group", group), "topic", name),
+          "partition",
+          "0"
+        )
       ),
       ({ value }) => value
     )
