@@ -200,27 +200,28 @@ export const layer = <
       unknown: options.deadLetter?.unknown ?? "deadLetter",
       tombstones: options.deadLetter?.tombstones ?? "deadLetter"
     })
+    const consume = consuming({
+      source,
+      concurrency,
+      // several loops share what is there one by one
+      limit: size > 1 ? size : concurrency === 1 ? Math.min(window ?? mostTaken, mostTaken) : 1,
+      handle: (delivery) => single(delivery, attemptsOf),
+      handleTogether: size === 1 || together === undefined ?
+        undefined :
+        (taken) =>
+          taken.every(isPlain) && together.isFit(taken)
+            ? Effect.matchCauseEffect(handleAll(taken, together), {
+              onSuccess: () => Effect.succeed(true),
+              onFailure: (cause) =>
+                Effect.as(
+                  Effect.logDebug("A batch was rolled back, its messages are handled one by one", cause),
+                  false
+                )
+            })
+            : Effect.succeed(false)
+    })
     yield* forkGracefully(
-      consuming({
-        source,
-        concurrency,
-        // several loops share what is there one by one
-        limit: size > 1 ? size : concurrency === 1 ? Math.min(window ?? mostTaken, mostTaken) : 1,
-        handle: (delivery) => single(delivery, attemptsOf),
-        handleTogether: size === 1 || together === undefined ?
-          undefined :
-          (taken) =>
-            taken.every(isPlain) && together.isFit(taken)
-              ? Effect.matchCauseEffect(handleAll(taken, together), {
-                onSuccess: () => Effect.succeed(true),
-                onFailure: (cause) =>
-                  Effect.as(
-                    Effect.logDebug("A batch was rolled back, its messages are handled one by one", cause),
-                    false
-                  )
-              })
-              : Effect.succeed(false)
-      }),
+      (stopping) => Effect.annotateLogs(consume(stopping), { group }),
       options.grace ?? Duration.seconds(10)
     )
   })))

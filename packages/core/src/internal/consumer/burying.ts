@@ -20,7 +20,15 @@ export const burying = ({ group, system, topic }: {
     const { message } = delivery
     const cut = shortened(reason)
     return Effect.logError(`A message is a dead letter: ${cut}`).pipe(
-      Effect.annotateLogs({ group, event: message.name, messageId: message.id, attempts }),
+      Effect.annotateLogs({
+        group,
+        event: message.name,
+        messageId: message.id,
+        correlationId: message.correlationId,
+        ...(message.causationId === undefined ? {} : { causationId: message.causationId }),
+        topic: message.topic,
+        attempts
+      }),
       Effect.zipRight(holdUntilForwarded(delivery, system, {
         topic,
         headers: {

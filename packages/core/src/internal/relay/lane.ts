@@ -176,7 +176,7 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
       unsettled = { token: own, judgement }
       yield* suspensions.learn(judged.report)
       for (const settlement of judgement.settlements) {
-        if (settlement._tag === "Dead") yield* logDead(judgement.entries.get(settlement.sequence)!, settlement)
+        if (settlement._tag === "Dead") yield* logDead(own, judgement.entries.get(settlement.sequence)!, settlement)
       }
       countBatch(judgement.progress, published, now)
       yield* settle
@@ -385,10 +385,17 @@ export const makeLane = (ground: Ground, isMine: (bucket: number) => boolean) =>
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-const logDead = (entry: Entry, dead: { readonly reason: string; readonly attempts: number }): Effect.Effect<void> =>
+const logDead = (
+  relay: bigint,
+  { message }: Entry,
+  dead: { readonly reason: string; readonly attempts: number }
+): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logError(`An event is a dead letter: ${dead.reason}`), {
-    event: entry.message.name,
-    messageId: entry.message.id,
-    topic: entry.message.topic,
-    attempts: dead.attempts
+    event: message.name,
+    messageId: message.id,
+    correlationId: message.correlationId,
+    ...(message.causationId === undefined ? {} : { causationId: message.causationId }),
+    topic: message.topic,
+    attempts: dead.attempts,
+    relay: String(relay)
   })
