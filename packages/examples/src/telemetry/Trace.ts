@@ -38,7 +38,7 @@ export const picture = (spans: ReadonlyArray<ReadableSpan>, root: ReadableSpan, 
     name: group === undefined ? root.name : `${root.name} (${String(group)})`,
     kind: kinds[root.kind],
     isLinked,
-    below: [...below].sort((a, b) => a.name < b.name ? -1 : 1)
+    below: [...below].sort((a, b) => `${a.kind} ${a.name}` < `${b.kind} ${b.name}` ? -1 : 1)
   }
 }
 

@@ -24,6 +24,13 @@ export class LeaseCounts {
   private token: bigint | undefined
   private owned: ReadonlySet<number> = new Set()
 
+  constructor() {
+    // that one was lost is to be seen the first time, too: Prometheus knows no increase of what was not there
+    for (const change of ["claimed", "released", "lost"]) {
+      Metrics.relayLeases.unsafeUpdate(0, [MetricLabel.make("change", change)])
+    }
+  }
+
   private readonly change = (change: "claimed" | "released" | "lost", count: number): void => {
     if (count === 0) return
     Metrics.relayLeases.unsafeUpdate(count, [MetricLabel.make("change", change)])
