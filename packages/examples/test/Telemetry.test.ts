@@ -1,4 +1,4 @@
-/** The names that dashboard, alert rules and documentation use are those that are served. */
+/** The trace is connected; the names that dashboard, alert rules and documentation use are those that are served. */
 import { Mediator, Metrics } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url"
 import { CreateRoom, RoomId } from "../src/meeting-rooms/Domain.ts"
 import { Program } from "../src/meeting-rooms/Program.ts"
 import { exporter, serveMetrics, Telemetry } from "../src/telemetry/Telemetry.ts"
+import { isConnected } from "./trace.ts"
 
 const fileOf = (name: string) => fileURLToPath(new URL(`../src/telemetry/${name}`, import.meta.url))
 const read = (name: string) => readFileSync(fileOf(name), "utf8")
@@ -68,6 +69,8 @@ const promtool = (...args: ReadonlyArray<string>) =>
   })
 
 describe("the telemetry of the meeting rooms", () => {
+  it.live("is one picture, from the command to its consumers", () => isConnected("memory", "memory"), 60_000)
+
   it.live("has those names and labels where Prometheus reads it", () =>
     Effect.gen(function*() {
       const metrics = yield* exporter

@@ -6,7 +6,7 @@ import { Mediator } from "@effect-cqrs/core"
 import { Command, Options } from "@effect/cli"
 import { FetchHttpClient, FileSystem, HttpClient } from "@effect/platform"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
-import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
+import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { Console, Effect, Layer, Option, Schedule } from "effect"
 import { CreateRoom, JoinRoom, RoomId, UserId } from "../meeting-rooms/Domain.ts"
 import { Program } from "../meeting-rooms/Program.ts"
@@ -29,12 +29,16 @@ const traffic = Effect.iterate(0, {
     })
 })
 
+/** The links of the spans of a kind: one for each message. */
+const linked = (spans: ReadonlyArray<ReadableSpan>, operation: string): number =>
+  spans.filter(({ name }) => name.startsWith(operation)).reduce((count, { links }) => count + links.length, 0)
+
 /** The spans that have ended, once both consumers have handled the events of so many commands. */
 const settled = (spans: InMemorySpanExporter, commands: number) =>
   Effect.repeat(
     Effect.delay(Effect.sync(() => spans.getFinishedSpans()), "50 millis"),
     {
-      until: (ended) => ended.filter(({ name }) => name.startsWith("process ")).length >= 2 * commands,
+      until: (ended) => linked(ended, "process ") >= 2 * commands && linked(ended, "send ") >= commands,
       schedule: Schedule.recurs(200)
     }
   ).pipe(Effect.zipRight(Effect.sync(() => spans.getFinishedSpans())))
