@@ -17,8 +17,8 @@ import {
   Delivered,
   DestinationOut,
   holding,
-  Memory,
   membership,
+  Memory,
   message,
   quiet,
   RoomClosed,
@@ -245,8 +245,7 @@ describe("consumers", () => {
 })
 
 describe("transactions", () => {
-  const outcome = (outcome: string) =>
-    Effect.map(observed(Metrics.transactions, { outcome }), ({ count }) => count)
+  const outcome = (outcome: string) => Effect.map(observed(Metrics.transactions, { outcome }), ({ count }) => count)
   const ending = (given: Partial<Transactor.Session>, isConflict = false) =>
     Layer.effect(
       Transactor.Transactor,
