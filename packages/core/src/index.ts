@@ -137,7 +137,7 @@ export * as IdGenerator from "./IdGenerator.ts"
 export * as Inbox from "./Inbox.ts"
 
 /**
- * A middleware that logs what handlers do.
+ * A middleware that logs what handlers do, and ids for all that is logged.
  *
  * @since 0.1.0
  */
