@@ -130,6 +130,13 @@ const steps = [
     alone: true
   },
   {
+    name: "site",
+    command: script("site"),
+    tally: Tally.fromExitCode,
+    alone: true,
+    slow: "the documentation as a site, with its links,"
+  },
+  {
     name: "packages",
     command: script("packages"),
     tally: Tally.fromSummary,

@@ -1,7 +1,7 @@
 /**
  * `node scripts/packages.mjs`: builds and packs the public packages, has publint and are-the-types-wrong look at each,
- * installs the tarballs into an empty project, and runs the README's first program there on every supported line of
- * Node. Brings those lines, and what the project needs besides, from the package registry.
+ * follows the guide for a first project word for word with the tarballs, and runs its program on every supported line
+ * of Node. Brings those lines, and what the project needs besides, from the package registry.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -41,9 +41,6 @@ const modules = (folder) => {
     .map((file) => (file === "index.ts" ? name : `${name}/${file.slice(0, -3)}`))
 }
 
-const catalog = (name) =>
-  new RegExp(`^  "?${name}"?: (\\S+)`, "m").exec(readFileSync(path.join(root, "pnpm-workspace.yaml"), "utf8"))[1]
-
 const pack = async (folder, destination) => {
   const { name, version } = manifest(folder)
   const packed = await run(pnpm("pack", "--pack-destination", destination), { cwd: path.join(root, folder) })
@@ -51,73 +48,61 @@ const pack = async (folder, destination) => {
   return { name, tarball, problem: problemOf(packed) }
 }
 
-/** The project of somebody who has read the README: its program, and one that imports whatever can be imported. */
-const writeProject = (project, packed, readme) => {
-  const write = (file, text) => writeFileSync(path.join(project, file), text)
-  mkdirSync(path.join(project, "src"), { recursive: true })
-  write(
-    "package.json",
-    JSON.stringify({
-      name: "first-program",
-      private: true,
-      type: "module",
-      dependencies: {
-        ...Object.fromEntries(packed.map(({ name, tarball }) => [name, `file:${tarball}`])),
-        "@effect/sql-sqlite-node": catalog("@effect/sql-sqlite-node")
-      },
-      devDependencies: { "@types/node": catalog("@types/node"), typescript: catalog("typescript") },
-      // As in the workspace: binaries that come as packages, and no compiler.
-      overrides: { "better-sqlite3": /better-sqlite3: (\S+)/.exec(read("pnpm-workspace.yaml"))[1] }
-    })
-  )
-  write(
-    "tsconfig.json",
-    JSON.stringify({
-      include: ["src"],
-      compilerOptions: {
-        target: "es2022",
-        module: "nodenext",
-        strict: true,
-        exactOptionalPropertyTypes: true,
-        skipLibCheck: true,
-        outDir: "dist"
-      }
-    })
-  )
-  write("src/main.ts", readme.code)
-  write("src/imports.ts", `${publicPackages().flatMap(modules).map((name) => `import "${name}"`).join("\n")}\n`)
+const guide = "docs/guides/getting-started.md"
+
+/** What the guide says to do: the lines to type, the files to write, and what is printed in the end. */
+const steps = () => {
+  const blocks = markdownBlocks(readFileSync(path.join(root, guide), "utf8"))
+  return {
+    commands: blocks.filter(({ language }) => language === "sh").flatMap(({ code }) => code.trim().split("\n")),
+    files: blocks.filter(({ flags: [file] }) => /\.(json|ts)$/.test(file ?? "")),
+    prints: blocks.find(({ flags }) => flags.includes("prints")).code
+  }
 }
 
-const read = (file) => readFileSync(path.join(root, file), "utf8")
-
-const readme = () => {
-  const blocks = markdownBlocks(read("README.md"))
-  const at = blocks.findIndex(({ include }) => include?.file.includes("first-program"))
-  return { code: blocks[at].code, prints: blocks[at + 1].code }
-}
-
-const checkProject = async (project, packed) => {
-  const { code, prints } = readme()
-  writeProject(project, packed, { code })
+/** In an empty folder, all that the guide says, with the tarballs in place of what is not published yet. */
+const followGuide = async (project, packed) => {
+  const { commands, files, prints } = steps()
   const inProject = (argv) => run(argv, { cwd: project, env: quiet, timeoutMillis: 300_000 })
-  if (!count("installs into an empty project", problemOf(await inProject(npm("install"))))) return
-  if (
-    !count(
-      "the README's program compiles there",
-      problemOf(await inProject([process.execPath, "node_modules/typescript/bin/tsc"]))
-    )
-  ) return
+  const write = (file, text) => {
+    mkdirSync(path.dirname(path.join(project, file)), { recursive: true })
+    writeFileSync(path.join(project, file), text)
+  }
+  for (const { code, flags: [file] } of files) write(file, code)
+  const [program, ...others] = commands.splice(commands.findIndex((line) => line.startsWith("node ")))
+  if (program === undefined || others.length > 0) return count(`${guide} ends with a program`, String(program))
+  for (const line of commands) {
+    // The program and a file that imports whatever can be imported are compiled together.
+    if (line === "npx tsc") {
+      const every = await inProject(npm("install", ...packed.map(({ tarball }) => tarball), ...optionalPeers()))
+      if (!count("all packages install beside it", problemOf(every))) return
+      write("src/imports.ts", `${publicPackages().flatMap(modules).map((name) => `import "${name}"`).join("\n")}\n`)
+    }
+    const [command, ...args] = packed.reduce(
+      (text, { name, tarball }) => text.replace(new RegExp(`${name}(?= |$)`), tarball),
+      line
+    ).split(" ")
+    const argv = command === "npm" ? npm(...args) : npm("exec", "--", ...args)
+    if (!count(`\`${line}\` in an empty folder`, problemOf(await inProject(argv)))) return
+  }
+  const [, file] = program.split(" ")
   for (const line of nodeLines) {
-    const node = (file) => inProject(npm("exec", "--yes", `--package=node@${line}`, "--", "node", file))
+    const node = (argument) => inProject(npm("exec", "--yes", `--package=node@${line}`, "--", "node", argument))
     const { stdout: version } = await node("--version")
-    const imports = await node("dist/imports.js")
-    count(`every module can be imported on Node ${version.trim()}`, problemOf(imports))
-    const program = await node("dist/main.js")
+    count(`every module can be imported on Node ${version.trim()}`, problemOf(await node("dist/imports.js")))
+    const result = await node(file)
     count(
-      `the README's program prints there what the README says`,
-      problemOf(program) ?? mismatch(prints, program.stdout, "README.md")
+      `\`${program}\` prints there what the guide says`,
+      problemOf(result) ?? mismatch(prints, result.stdout, guide)
     )
   }
+}
+
+/** What a module of a package may ask for beside its dependencies, in the versions of the workspace. */
+const optionalPeers = () => {
+  const catalog = readFileSync(path.join(root, "pnpm-workspace.yaml"), "utf8")
+  const peers = publicPackages().flatMap((folder) => Object.keys(manifest(folder).peerDependencies ?? {}))
+  return [...new Set(peers)].map((name) => `${name}@${new RegExp(`^  "?${name}"?: (\\S+)`, "m").exec(catalog)[1]}`)
 }
 
 /** The command asks for a changeset of whatever is not committed yet, so it is left out there. */
@@ -143,7 +128,9 @@ const main = async (folder) => {
     const types = await run([...bin("@arethetypeswrong/cli", "attw"), tarball, "--profile", "esm-only"])
     count(`${name} passes are-the-types-wrong`, problemOf(types))
   }
-  await checkProject(path.join(folder, "project"), packed)
+  const project = path.join(folder, "project")
+  mkdirSync(project)
+  await followGuide(project, packed)
 }
 
 const folder = mkdtempSync(path.join(tmpdir(), "effect-cqrs-packages-"))

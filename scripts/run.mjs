@@ -11,6 +11,7 @@ const tasks = {
   bench: () => [...bare(), path.join(root, "packages/benchmarks/src/main.ts")],
   chaos: () => [...bare(), path.join(root, "packages/chaos/src/main.ts")],
   demo: () => [...tsx(), path.join(root, "packages/examples/src/meeting-rooms/main.ts")],
+  site: () => [process.execPath, path.join(root, "scripts/site.mjs")],
   test: () => [process.execPath, path.join(root, "scripts/check.mjs")]
 }
 

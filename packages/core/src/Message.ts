@@ -92,7 +92,7 @@ export const attributes = (message: Message): Record<string, string> => {
 }
 
 /**
- * The inverse of {@link attributes}. Attributes that a foreign sender may have left out get what CloudEvents or common
+ * The inverse of `attributes`. Attributes that a foreign sender may have left out get what CloudEvents or common
  * sense gives them: content type JSON, version 1, kind notification, correlation with itself.
  *
  * @since 0.1.0

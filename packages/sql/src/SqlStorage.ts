@@ -73,7 +73,7 @@ export const layer = (
 }
 
 /**
- * As {@link layer}, with options read from the program's configuration: {@link config}, or any of one's own.
+ * As {@link layer}, with options read from the program's configuration: `SqlStorage.config`, or any of one's own.
  *
  * @example
  * ```ts

@@ -38,6 +38,7 @@ export const Ground = (setting: Setting) =>
     Layer.provide(Database(setting))
   )
 
+// #region processes
 /** Handles commands, and leaves what they announce in the outbox. */
 export const Writer = (setting: Setting) =>
   Handlers.pipe(
@@ -60,3 +61,4 @@ export const Consumers = (setting: Setting) =>
     Layer.provide(Layer.mergeAll(LedgerLayer, SqlStorage.layer(), Broker(setting))),
     Layer.provide(Database(setting))
   )
+// #endregion processes

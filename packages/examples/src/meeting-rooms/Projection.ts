@@ -12,6 +12,7 @@ const Handlers = Subscribers.layer(
     yield* sql`create table if not exists room_views (
       room_id varchar(64) primary key, members integer not null, open integer not null, version integer not null
     )`
+    // #region ifNewer
     // the state of a redelivered event may be older than what is there
     const ifNewer = sql.literal(sql.onDialectOrElse({
       mysql: () =>
@@ -22,6 +23,7 @@ const Handlers = Subscribers.layer(
           set members = excluded.members, open = excluded.open, version = excluded.version
           where excluded.version > room_views.version`
     }))
+    // #endregion ifNewer
     return {
       view: ({ members, open, roomId, version }) =>
         sql`insert into room_views (room_id, members, open, version)
