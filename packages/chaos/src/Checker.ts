@@ -89,7 +89,7 @@ export const check = (history: History): Verdict => {
   const lost = history.ledger.filter(({ id }) => !firsts.has(id) && !given.has(id))
   const phantom = inOrder.filter((one) => !isSame(known.get(one.id), one))
   const order = outOfOrder([...firsts.values()])
-  const unexplained = repeated.filter(({ at }) => !isExplained(at, history.faults))
+  const unexplained = repeated.filter(({ at }) => !isExplained(at, history))
   const takeovers = takeoversOf(history.faults)
 
   const violations: ReadonlyArray<Violation> = [
@@ -256,11 +256,13 @@ const wrongLetters = ({ deadLetters, ledger }: History): ReadonlyArray<string> =
 const isKind = (kind: string): kind is FaultKind => (names as ReadonlyArray<string>).includes(kind)
 
 /** Whether a relay may have had to repeat something then. */
-const isExplained = (at: number, faults: ReadonlyArray<Struck>): boolean =>
-  faults.some((fault) => does("repeats", fault) && fault.from <= at && at <= fault.to + grace)
+const isExplained = (at: number, { asked, faults }: History): boolean =>
+  faults.some(({ from, kind, target, to }) => {
+    const repeats = isKind(kind) && isOfRelays(target) && factsOf(kind).repeats
+    return (repeats === true || repeats === asked.broker) && from <= at && at <= to + grace
+  })
 
-const does = (what: "repeats" | "delays", { kind, target }: Struck): boolean =>
-  isKind(kind) && factsOf(kind)[what] && !/^(consumer|writer)/.test(target)
+const isOfRelays = (target: string): boolean => !/^(consumer|writer)/.test(target)
 
 /** Whether a process may have ended then: it could not begin, or it had a message that kills. */
 const isDue = ({ at, how, process }: History["exits"][number], { faults, ledger }: History): boolean =>
@@ -270,7 +272,7 @@ const isDue = ({ at, how, process }: History["exits"][number], { faults, ledger 
 
 /** Those beside which nothing else held up relays. */
 const takeoversOf = (faults: ReadonlyArray<Struck>) => {
-  const delaying = faults.filter((fault) => does("delays", fault))
+  const delaying = faults.filter(({ kind, target }) => isKind(kind) && isOfRelays(target) && factsOf(kind).delays)
   return faults.flatMap((fault) => {
     if (fault.kind !== "kill-relay" || fault.refused !== undefined || !((fault.buckets ?? 0) > 0)) return []
     const isAlone = delaying.every((other) =>

@@ -1,6 +1,6 @@
 /** The kinds of faults: what is known of each before it is done. */
 import type { Role } from "./Protocol.ts"
-import { fleet, timing } from "./Setting.ts"
+import { type Broker, fleet, timing } from "./Setting.ts"
 
 export interface Facts {
   /** How often, beside the others. */
@@ -11,8 +11,8 @@ export interface Facts {
   readonly lasts: readonly [least: number, most: number]
   /** The ways in which it can be done. */
   readonly ways: ReadonlyArray<string>
-  /** Whether a relay may have to repeat what it has published. */
-  readonly repeats: boolean
+  /** Whether a relay may have to repeat what it has published; with this broker alone. */
+  readonly repeats: boolean | Broker
   /** Whether relays are held up by it, and no takeover beside it can be in time. */
   readonly delays: boolean
 }
@@ -105,7 +105,15 @@ const kinds = {
     repeats: true,
     delays: false
   },
-  "poison-event": { weight: 2, on: "accounts", lasts: [0, 0], ways: ["poison"], repeats: false, delays: false },
+  "poison-event": {
+    weight: 2,
+    on: "accounts",
+    lasts: [0, 0],
+    ways: ["poison"],
+    // closes the channel, and with it goes the answer for what was published beside it
+    repeats: "rabbitmq",
+    delays: false
+  },
   "deadly-message": { weight: 1, on: "accounts", lasts: [0, 0], ways: ["deadly"], repeats: false, delays: false }
 } satisfies Record<string, Facts>
 

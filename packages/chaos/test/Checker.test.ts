@@ -144,6 +144,18 @@ const cases: ReadonlyArray<readonly [what: string, history: History, broken: Rea
     delivered: [...base.delivered, again(began + 1)]
   }, ["duplicate"]],
 
+  ["an event is delivered again beside one that RabbitMQ has refused, and with it the channel", {
+    ...base,
+    asked: { ...base.asked, broker: "rabbitmq" },
+    faults: [struck("poison-event", { target: "accounts" })],
+    delivered: [...base.delivered, again(began + 1)]
+  }, []],
+  ["an event is delivered again beside one that Kafka has refused, which is no reason", {
+    ...base,
+    faults: [struck("poison-event", { target: "accounts" })],
+    delivered: [...base.delivered, again(began + 1)]
+  }, ["duplicate"]],
+
   ["a dead relay's buckets are taken over in time", {
     ...base,
     faults: [struck("kill-relay", { buckets: 20, takenOver: began + takeoverLimit })]
