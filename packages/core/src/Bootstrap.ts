@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as Broker from "./Broker.ts"
 import * as BucketOwner from "./BucketOwner.ts"
 import * as EventEmitter from "./EventEmitter.ts"
+import * as Idempotency from "./Idempotency.ts"
 import * as Inbox from "./Inbox.ts"
 import * as Metrics from "./Metrics.ts"
 import * as OutboxStorage from "./OutboxStorage.ts"
@@ -31,6 +32,7 @@ export type Storage =
   | Transactor.Transactor
   | OutboxStorage.OutboxStorage
   | Inbox.InboxStorage
+  | Idempotency.IdempotencyStorage
   | BucketOwner.BucketOwner
 
 /**
@@ -39,19 +41,26 @@ export type Storage =
  * @since 0.1.0
  * @category models
  */
-export type Services = Storage | Broker.Broker | Transaction.Transactional | Relay.Relay
+export type Services =
+  | Storage
+  | Broker.Broker
+  | Transaction.Transactional
+  | Idempotency.Idempotent
+  | Relay.Relay
 
 /**
  * @since 0.1.0
  * @category models
  */
 export interface Options<ES = never, RS = never, EB = never, RB = never> {
-  /** The database: transactions, outbox, inbox, and who owns which buckets. Default: {@link layerStorageMemory}. */
+  /** The database: transactions, outbox, inbox, idempotency keys, and who owns which buckets. Default: {@link layerStorageMemory}. */
   readonly storage?: Layer.Layer<Storage, ES, RS> | undefined
   /** The broker. Default: `Broker.layerMemory`: what that has acknowledged dies with the process. */
   readonly broker?: Layer.Layer<Broker.Broker, EB, RB> | undefined
   readonly relay?: Relay.Options | undefined
   readonly transaction?: Transaction.Options | undefined
+  /** Of commands with an idempotency key; what is not given is as in `transaction`. */
+  readonly idempotency?: Idempotency.Options | undefined
   readonly serialization?: Serialization.Options | undefined
   readonly emitter?: EventEmitter.PolicyOptions | undefined
   /** How often the outbox is measured, and under which name: see `Metrics.layerOutbox`. */
@@ -59,7 +68,7 @@ export interface Options<ES = never, RS = never, EB = never, RB = never> {
 }
 
 /**
- * Transactor, outbox and inbox in memory, with one relay that owns it all: for tests and first steps.
+ * Transactor, outbox, inbox and idempotency keys in memory, with one relay that owns it all: for tests and first steps.
  *
  * @since 0.1.0
  * @category layers
@@ -67,13 +76,14 @@ export interface Options<ES = never, RS = never, EB = never, RB = never> {
 export const layerStorageMemory: Layer.Layer<Storage> = Layer.mergeAll(
   Transactor.layerMemory,
   Inbox.layerMemory,
+  Idempotency.layerMemory,
   BucketOwner.layerSingle
 ).pipe(
   Layer.provideMerge(OutboxStorage.layerMemory())
 )
 
 /**
- * Everything a program needs beside its own handlers: storage, broker, the transactional middleware, a running relay,
+ * Everything a program needs beside its own handlers: storage, broker, the transactional middlewares, a running relay,
  * the outbox's gauges, and how events are written and dispatched. Without options it is all in memory. With a durable storage and no broker the
  * events of committed transactions reach the consumers of this process, and those that the memory broker has acknowledged
  * and no consumer has settled are lost with it: give a `broker` where they must survive.
@@ -111,7 +121,8 @@ export const layer = <ES = never, RS = never, EB = never, RB = never>(
   return Layer.mergeAll(
     Relay.layer(options.relay),
     Metrics.layerOutbox(options.metrics),
-    Transaction.Transactional.layerWith(options.transaction ?? {})
+    Transaction.Transactional.layerWith(options.transaction ?? {}),
+    Idempotency.Idempotent.layerWith({ ...options.transaction, ...options.idempotency })
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(storage, broker)),
     Layer.provideMerge(Serialization.layer(options.serialization ?? {})),

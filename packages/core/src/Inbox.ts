@@ -12,11 +12,13 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { makeMemoryInbox } from "./internal/memoryInbox.ts"
+import { type PurgeOptions, purgeBeside } from "./internal/purging.ts"
 import { openOf } from "./internal/transaction.ts"
+import { victims } from "./internal/victims.ts"
 import * as Metrics from "./Metrics.ts"
 import type { StorageError } from "./OutboxStorage.ts"
 import * as Transaction from "./Transaction.ts"
@@ -242,25 +244,8 @@ export const process: {
  */
 export const purging = (
   storage: Pick<Context.Tag.Service<InboxStorage>, "purge">,
-  options?: {
-    /** Default 1 minute, each time up to a fifth more or less. */
-    readonly interval?: Duration.DurationInput | undefined
-    /** How many keys a step deletes. Default 500. */
-    readonly limit?: number | undefined
-  } | undefined
-): Effect.Effect<void, never, Scope.Scope> => {
-  const limit = options?.limit ?? 500
-  const steps = Effect.uninterruptible(storage.purge({ limit })).pipe(
-    // other work has its turn between two steps, on a database of one connection as well
-    Effect.zipLeft(Effect.sleep("10 millis")),
-    Effect.repeat({ while: (removed) => removed >= limit }),
-    Effect.catchAllCause((cause) => Effect.logWarning("The inbox could not be purged", cause))
-  )
-  return Effect.asVoid(Effect.forkScoped(Effect.withTracerEnabled(
-    Effect.repeat(steps, Schedule.jittered(Schedule.spaced(options?.interval ?? Duration.minutes(1)))),
-    false
-  )))
-}
+  options?: PurgeOptions | undefined
+): Effect.Effect<void, never, Scope.Scope> => purgeBeside("The inbox", storage.purge, options)
 
 /**
  * An inbox inside this process, which forgets everything with it. It keeps keys for 7 days. Beside a transactor of another
@@ -298,10 +283,6 @@ export const layerMemoryWith = (options: {
 // -------------------------------------------------------------------------------------
 
 const defaultDeaths = 5
-
-const victims = Schedule.jittered(
-  Schedule.intersect(Schedule.exponential("20 millis"), Schedule.recurs(5))
-)
 
 const suspected = (deaths: number) =>
   new InboxError({

@@ -64,6 +64,18 @@ export const suspected = Metric.counter("cqrs_inbox_suspected_total", {
 })
 
 /**
+ * Commands that were not run again but had the answer stored behind their idempotency key, by `name` and `outcome`:
+ * `success`, `failure`.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const replayed = Metric.counter("cqrs_idempotency_replayed_total", {
+  description: "Commands that were answered with what was stored behind their idempotency key",
+  incremental: true
+})
+
+/**
  * Messages that a consumer has done with, by `group`, `event` and `outcome`: `success`, `dead`. Events that it does not
  * know are counted as `(unknown)`.
  *

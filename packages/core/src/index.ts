@@ -130,6 +130,13 @@ export * as Handout from "./Handout.ts"
 export * as IdGenerator from "./IdGenerator.ts"
 
 /**
+ * Idempotency keys: a command that is sent again with the key of an earlier one is not run again, and has its answer.
+ *
+ * @since 0.1.0
+ */
+export * as Idempotency from "./Idempotency.ts"
+
+/**
  * The inbox: the transactional effects of a handler happen once per message, whatever is redelivered.
  *
  * @since 0.1.0

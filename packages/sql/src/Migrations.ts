@@ -1,5 +1,5 @@
 /**
- * The tables of outbox and inbox, as migrations in a table of their own.
+ * The tables of outbox, inbox and idempotency keys, as migrations in a table of their own.
  *
  * @since 0.1.0
  */

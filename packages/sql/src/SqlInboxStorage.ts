@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
+import { positiveDuration } from "./internal/options.ts"
 import { queries } from "./internal/queries.ts"
 import { clientOf, isElsewhere, outside } from "./internal/routing.ts"
 import { type Options as TableOptions, verify } from "./internal/tables.ts"
@@ -52,8 +53,11 @@ export const layer = (
       const sql = (yield* SqlClient).withoutTransforms()
       const dialect = yield* dialectOf(sql)
       const names = yield* namesOf(options?.prefix ?? "cqrs_")
-      const retention = yield* positive("retention", options?.inboxRetention ?? Duration.days(7))
-      const interval = yield* positive("purge interval", options?.inboxPurgeInterval ?? Duration.minutes(1))
+      const retention = yield* positiveDuration("The inbox's retention", options?.inboxRetention ?? Duration.days(7))
+      const interval = yield* positiveDuration(
+        "The inbox's purge interval",
+        options?.inboxPurgeInterval ?? Duration.minutes(1)
+      )
       yield* verify(sql, dialect, names)
       const statements = dialect.inbox
 
@@ -121,14 +125,3 @@ export const layer = (
       return storage
     })
   )
-
-// -------------------------------------------------------------------------------------
-// internal
-// -------------------------------------------------------------------------------------
-
-const positive = (what: string, input: Duration.DurationInput): Effect.Effect<Duration.Duration, StorageError> => {
-  const duration = Duration.decode(input)
-  return Duration.greaterThan(duration, Duration.zero) ? Effect.succeed(duration) : Effect.fail(
-    new StorageError({ reason: "Configuration", message: `The inbox's ${what} must be a duration above 0` })
-  )
-}

@@ -1,9 +1,10 @@
 /**
- * All that a database offers to a program: transactions, outbox and inbox over one `SqlClient`.
+ * All that a database offers to a program: transactions, outbox, inbox and idempotency keys over one `SqlClient`.
  *
  * @since 0.1.0
  */
 import type { BucketOwner } from "@effect-cqrs/core/BucketOwner"
+import type { IdempotencyStorage } from "@effect-cqrs/core/Idempotency"
 import type { InboxStorage } from "@effect-cqrs/core/Inbox"
 import type { OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
 import type { Transactor } from "@effect-cqrs/core/Transactor"
@@ -17,6 +18,7 @@ import { isPrefix, prefixMustBe } from "./internal/dialect.ts"
 import { isBuckets, isLease, maxBuckets, type Options as TableOptions } from "./internal/tables.ts"
 import * as Migrations from "./Migrations.ts"
 import * as SqlBucketOwner from "./SqlBucketOwner.ts"
+import * as SqlIdempotencyStorage from "./SqlIdempotencyStorage.ts"
 import * as SqlInboxStorage from "./SqlInboxStorage.ts"
 import * as SqlOutboxStorage from "./SqlOutboxStorage.ts"
 import * as SqlTransactor from "./SqlTransactor.ts"
@@ -25,13 +27,23 @@ import * as SqlTransactor from "./SqlTransactor.ts"
  * @since 0.1.0
  * @category models
  */
-export interface Options extends TableOptions, SqlBucketOwner.Options, SqlInboxStorage.Options {
+export interface Options
+  extends TableOptions, SqlBucketOwner.Options, SqlInboxStorage.Options, SqlIdempotencyStorage.Options
+{
   /** Whether to apply missing migrations first. Default `false`: the layer then fails if a table is missing or older. */
   readonly migrate?: boolean | undefined
 }
 
 /**
- * Transactor, outbox, inbox, and leases by which relays share the outbox, for `Bootstrap.layer({ storage })`.
+ * What {@link layer} provides.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Services = Transactor | OutboxStorage | InboxStorage | IdempotencyStorage | BucketOwner
+
+/**
+ * Transactor, outbox, inbox, idempotency keys, and leases by which relays share the outbox, for `Bootstrap.layer({ storage })`.
  *
  * The program's own statements join its transactions if they come from the client that this layer was given: provide one
  * layer value to both. A `Layer.fresh` that is provided twice makes two clients, and the statements of the second one are no
@@ -58,11 +70,12 @@ export interface Options extends TableOptions, SqlBucketOwner.Options, SqlInboxS
  */
 export const layer = (
   options?: Options | undefined
-): Layer.Layer<Transactor | OutboxStorage | InboxStorage | BucketOwner, StorageError, SqlClient> => {
+): Layer.Layer<Services, StorageError, SqlClient> => {
   const storage = Layer.mergeAll(
     // one value, which a program with two databases would otherwise build once, for the first of them
     Layer.fresh(SqlTransactor.layer),
     SqlInboxStorage.layer(options),
+    SqlIdempotencyStorage.layer(options),
     SqlBucketOwner.layer(options)
   ).pipe(
     Layer.provideMerge(SqlOutboxStorage.layer(options))
@@ -97,7 +110,7 @@ export const layer = (
 export const layerConfig = (
   config: Config.Config.Wrap<Options>
 ): Layer.Layer<
-  Transactor | OutboxStorage | InboxStorage | BucketOwner,
+  Services,
   StorageError | ConfigError.ConfigError,
   SqlClient
 > => Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))

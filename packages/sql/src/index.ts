@@ -1,5 +1,5 @@
 /**
- * The tables of outbox and inbox, as migrations in a table of their own.
+ * The tables of outbox, inbox and idempotency keys, as migrations in a table of their own.
  *
  * @since 0.1.0
  */
@@ -20,6 +20,13 @@ export * as PgNotifications from "./PgNotifications.ts"
 export * as SqlBucketOwner from "./SqlBucketOwner.ts"
 
 /**
+ * Idempotency keys in a table beside the application's own.
+ *
+ * @since 0.1.0
+ */
+export * as SqlIdempotencyStorage from "./SqlIdempotencyStorage.ts"
+
+/**
  * The inbox in a table beside the application's own.
  *
  * @since 0.1.0
@@ -34,7 +41,7 @@ export * as SqlInboxStorage from "./SqlInboxStorage.ts"
 export * as SqlOutboxStorage from "./SqlOutboxStorage.ts"
 
 /**
- * All that a database offers to a program: transactions, outbox and inbox over one `SqlClient`.
+ * All that a database offers to a program: transactions, outbox, inbox and idempotency keys over one `SqlClient`.
  *
  * @since 0.1.0
  */

@@ -17,6 +17,7 @@ const tables = Effect.flatMap(SqlClient.SqlClient, (sql) =>
   ))
 
 const ours = [
+  "cqrs_idempotency",
   "cqrs_inbox",
   "cqrs_inbox_start",
   "cqrs_lease",
@@ -41,7 +42,7 @@ const pending = Effect.flatMap(
 describe("Migrations", () => {
   it.scopedLive("create the tables once, and say what they applied", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* Migrations.run(), ["1_create_tables"])
+      assert.deepStrictEqual(yield* Migrations.run(), ["1_create_tables", "2_create_idempotency"])
       assert.deepStrictEqual(yield* tables, ours)
       yield* opens()
       assert.deepStrictEqual(yield* Migrations.run(), [])
@@ -53,7 +54,7 @@ describe("Migrations", () => {
       const sql = yield* SqlClient.SqlClient
       yield* sql`create table effect_sql_migrations (migration_id integer primary key, name text, created_at text)`
       yield* sql`insert into effect_sql_migrations values (7, 'theirs', '')`
-      assert.deepStrictEqual(yield* Migrations.run(), ["1_create_tables"])
+      assert.deepStrictEqual(yield* Migrations.run(), ["1_create_tables", "2_create_idempotency"])
       assert.deepStrictEqual(yield* sql`select name from effect_sql_migrations`, [{ name: "theirs" }])
     }).pipe(Effect.provide(layerInMemory)))
 
@@ -66,7 +67,7 @@ describe("Migrations", () => {
         )
       )
       const applied = yield* Effect.all(Array.from({ length: 8 }, () => start), { concurrency: "unbounded" })
-      assert.deepStrictEqual(applied.flat(), ["1_create_tables"])
+      assert.deepStrictEqual(applied.flat(), ["1_create_tables", "2_create_idempotency"])
     }).pipe(Effect.provide(layerFilename)))
 
   it.scopedLive(
@@ -85,7 +86,7 @@ describe("Migrations", () => {
         const said = yield* Effect.all(Array.from({ length: 3 }, () => executor.string(program)), {
           concurrency: "unbounded"
         })
-        assert.deepStrictEqual(said.map((one) => one.trim()).sort(), ["", "", "1_create_tables"])
+        assert.deepStrictEqual(said.map((one) => one.trim()).sort(), ["", "", "1_create_tables,2_create_idempotency"])
       }).pipe(Effect.provide(Layer.merge(layerFilename, NodeContext.layer))),
     60_000
   )
@@ -95,6 +96,7 @@ describe("Migrations", () => {
       yield* Migrations.run({ prefix: "a_" })
       yield* Migrations.run({ prefix: "B" })
       assert.deepStrictEqual(yield* tables, [
+        "Bidempotency",
         "Binbox",
         "Binbox_start",
         "Blease",
@@ -102,6 +104,7 @@ describe("Migrations", () => {
         "Boutbox",
         "Brelay",
         "Bsettings",
+        "a_idempotency",
         "a_inbox",
         "a_inbox_start",
         "a_lease",
@@ -174,7 +177,17 @@ describe("the check at the start", () => {
       yield* opens()
     }).pipe(Effect.provide(layerInMemory)))
 
-  for (const table of ["cqrs_outbox", "cqrs_inbox", "cqrs_inbox_start", "cqrs_settings", "cqrs_relay", "cqrs_lease"]) {
+  for (
+    const table of [
+      "cqrs_outbox",
+      "cqrs_inbox",
+      "cqrs_inbox_start",
+      "cqrs_idempotency",
+      "cqrs_settings",
+      "cqrs_relay",
+      "cqrs_lease"
+    ]
+  ) {
     it.scopedLive(`names ${table} when it is missing`, () =>
       Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient

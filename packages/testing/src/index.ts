@@ -21,6 +21,13 @@ export * as Endpoint from "./Endpoint.ts"
 export * as Fixtures from "./Fixtures.ts"
 
 /**
+ * The promises of idempotency keys, as a suite that every storage of them runs.
+ *
+ * @since 0.1.0
+ */
+export * as IdempotencySuite from "./IdempotencySuite.ts"
+
+/**
  * The promises of the inbox, as a suite that every inbox storage runs.
  *
  * @since 0.1.0

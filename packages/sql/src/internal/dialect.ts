@@ -152,6 +152,27 @@ export interface Dialect {
       readonly write: (query: Query) => Effect.Effect<number, StorageError>
     }) => Effect.Effect<number, StorageError>
   }
+  readonly idempotency: {
+    readonly claim: (names: Names, key: IdempotencyKey, fingerprint: string) => Query
+    /** An error that says the key is taken, where that is an error. */
+    readonly isTaken: (error: SqlError) => boolean
+    /** `fingerprint`, `outcome`, `body` behind a key, as they are now, whatever the transaction has read before. */
+    readonly stored: (names: Names, key: IdempotencyKey) => Query
+    readonly answer: (
+      names: Names,
+      key: IdempotencyKey,
+      answer: { readonly outcome: string; readonly body: string }
+    ) => Query
+    /** Removes the oldest rows that are older than so many microseconds, at most `limit`. */
+    readonly purge: (options: {
+      readonly names: Names
+      readonly retentionMicros: number
+      readonly limit: number
+      readonly query: (query: Query) => Effect.Effect<ReadonlyArray<object>, StorageError>
+      /** Answers how many rows it wrote. */
+      readonly write: (query: Query) => Effect.Effect<number, StorageError>
+    }) => Effect.Effect<number, StorageError>
+  }
   /** How many rows a raw result, or what a text statement answered, says were written. */
   readonly affected: (raw: unknown) => number
   /** Those of some tables that are there. */
@@ -255,6 +276,11 @@ export interface DeadLetterStatements {
   readonly discard: (sequences: ReadonlyArray<bigint>) => Query
 }
 
+interface IdempotencyKey {
+  readonly scope: string
+  readonly key: string
+}
+
 interface InboxKey {
   readonly consumer: string
   readonly handler: string
@@ -283,6 +309,7 @@ export interface Names {
   readonly outbox: string
   readonly inbox: string
   readonly inboxStart: string
+  readonly idempotency: string
   readonly settings: string
   readonly relay: string
   readonly lease: string
@@ -318,6 +345,7 @@ export const namesOf = (prefix: string): Effect.Effect<Names, StorageError> =>
       outbox: `${prefix}outbox`,
       inbox: `${prefix}inbox`,
       inboxStart: `${prefix}inbox_start`,
+      idempotency: `${prefix}idempotency`,
       settings: `${prefix}settings`,
       relay: `${prefix}relay`,
       lease: `${prefix}lease`,

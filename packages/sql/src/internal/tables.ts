@@ -68,6 +68,7 @@ export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.E
       names.outbox,
       names.inbox,
       names.inboxStart,
+      names.idempotency,
       names.settings,
       names.relay,
       names.lease,

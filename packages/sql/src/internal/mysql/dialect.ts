@@ -2,6 +2,7 @@ import type { Dialect } from "../dialect.ts"
 import { codeOf } from "../errors.ts"
 import { append } from "./append.ts"
 import { deadLetters } from "./deadLetters.ts"
+import { idempotency } from "./idempotency.ts"
 import { inbox } from "./inbox.ts"
 import { lease } from "./lease.ts"
 import { migrations } from "./migrations.ts"
@@ -25,6 +26,7 @@ primary key (migration_id)
   deadLetters,
   lease,
   inbox,
+  idempotency,
   writesWhole: false,
   migratesWhole: false,
   settings: {

@@ -67,4 +67,20 @@ started_at bigint not null,
 primary key (consumer, source, message_id, handler)
 ) ${table}`
   ]
+}, {
+  id: 2,
+  name: "create_idempotency",
+  statements: [
+    // bytes: a collation would take one key for another
+    `create table if not exists ${names.idempotency} (
+scope varbinary(255) not null,
+idempotency_key varbinary(255) not null,
+fingerprint varchar(64) not null,
+outcome varchar(8),
+body longtext,
+claimed_at bigint not null,
+primary key (scope, idempotency_key),
+index ${names.idempotency}_claimed_at (claimed_at)
+) ${table}`
+  ]
 }]

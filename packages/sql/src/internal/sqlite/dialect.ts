@@ -2,6 +2,7 @@ import type { Dialect } from "../dialect.ts"
 import { textOf } from "../errors.ts"
 import { append } from "./append.ts"
 import { deadLetters } from "./deadLetters.ts"
+import { idempotency } from "./idempotency.ts"
 import { inbox } from "./inbox.ts"
 import { lease } from "./lease.ts"
 import { migrations } from "./migrations.ts"
@@ -24,6 +25,7 @@ name varchar(255) not null
   deadLetters,
   lease,
   inbox,
+  idempotency,
   writesWhole: true,
   migratesWhole: true,
   settings: {

@@ -56,4 +56,19 @@ started_at integer not null,
 primary key (consumer, source, message_id, handler)
 ) without rowid`
   ]
+}, {
+  id: 2,
+  name: "create_idempotency",
+  statements: [
+    `create table if not exists ${names.idempotency} (
+scope text not null,
+idempotency_key text not null,
+fingerprint text not null,
+outcome text,
+body text,
+claimed_at integer not null,
+primary key (scope, idempotency_key)
+) without rowid`,
+    `create index if not exists ${names.idempotency}_claimed_at on ${names.idempotency} (claimed_at)`
+  ]
 }]
