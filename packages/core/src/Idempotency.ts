@@ -16,7 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as Answers from "./internal/answers.ts"
 import { type Claim, currentClaim, makeTurns } from "./internal/claims.ts"
 import { makeMemoryIdempotency } from "./internal/memoryIdempotency.ts"
-import { type PurgeOptions, purgeBeside } from "./internal/purging.ts"
+import { purgeBeside, type PurgeOptions } from "./internal/purging.ts"
 import type { Definition } from "./internal/request.ts"
 import { victims } from "./internal/victims.ts"
 import * as Metrics from "./Metrics.ts"
@@ -30,8 +30,8 @@ import { Transactor } from "./Transactor.ts"
  * @category models
  */
 export interface Key {
-  /** Whose key it is: callers of different scopes may use the same keys and do not meet. Default: the empty text. */
-  readonly scope?: string | undefined
+  /** Whose key it is: callers of different scopes may use the same keys and do not meet. */
+  readonly scope: string
   /** What the caller chose for this command, and for its repetitions. */
   readonly key: string
 }
@@ -94,13 +94,13 @@ export class IdempotencyStorage
      * the reason `Configuration`.
      */
     readonly claim: (
-      key: Required<Key>,
+      key: Key,
       fingerprint: string
     ) => Effect.Effect<Option.Option<Stored>, StorageError | Transaction.TransactionError, Transaction.Transaction>
 
     /** Stores the answer behind a key that this transaction has claimed, as part of it. */
     readonly answer: (
-      key: Required<Key>,
+      key: Key,
       answer: Answer
     ) => Effect.Effect<void, StorageError | Transaction.TransactionError, Transaction.Transaction>
 
@@ -143,7 +143,10 @@ export class IdempotencyStorage
  */
 export const provide = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  options: Key & {
+  options: {
+    readonly key: string
+    /** Default: the empty text, for all callers. */
+    readonly scope?: string | undefined
     /** Runs before a stored answer is given. */
     readonly onReplay?: Effect.Effect<void> | undefined
   }
@@ -205,8 +208,12 @@ export class Idempotent extends Middleware.make<Idempotent>()("Idempotent", {
         IdempotencyStorage,
         Transactor,
         (storage, transactor) =>
-          wrapWith(storage, options, (effect, options) =>
-            unsafeCoerce(Effect.provideService(Transaction.run(effect, options), Transactor, transactor)))
+          wrapWith(
+            storage,
+            options,
+            (effect, options) =>
+              unsafeCoerce(Effect.provideService(Transaction.run(effect, options), Transactor, transactor))
+          )
       )
     )
   }

@@ -72,7 +72,8 @@ export const layer = (
         return dialect.isTooLong(cause)
           ? new StorageError({
             reason: "Configuration",
-            message: `An idempotency key does not fit into ${names.idempotency}: it or its scope is too long, or holds a ` +
+            message:
+              `An idempotency key does not fit into ${names.idempotency}: it or its scope is too long, or holds a ` +
               "character that the database cannot store",
             cause
           })

@@ -16,8 +16,10 @@ onEachServer((server, url) => {
     it,
     write: (key) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql`insert into facts values (${key})`),
     age: (by: Duration.Duration) =>
-      Effect.flatMap(SqlClient.SqlClient, (sql) =>
-        sql`update cqrs_idempotency set claimed_at = claimed_at - ${Duration.toMillis(by) * 1000}`),
+      Effect.flatMap(
+        SqlClient.SqlClient,
+        (sql) => sql`update cqrs_idempotency set claimed_at = claimed_at - ${Duration.toMillis(by) * 1000}`
+      ),
     read: Effect.flatMap(
       SqlClient.SqlClient,
       (sql) => Effect.map(sql<{ id: string }>`select id from facts`, (rows) => rows.map((row) => row.id))

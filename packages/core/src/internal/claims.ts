@@ -8,7 +8,7 @@ import type { Key } from "../Idempotency.ts"
 
 /** A key, for the command that takes it first. */
 export interface Claim {
-  readonly key: Required<Key>
+  readonly key: Key
   readonly onReplay: Effect.Effect<void>
   /** That of the command which took it. */
   fingerprint: string | undefined
@@ -23,7 +23,7 @@ export const currentClaim: FiberRef.FiberRef<Claim | undefined> = GlobalValue.gl
 export const makeTurns = <E1>(wait: Duration.Duration, onTimeout: () => E1) => {
   const busy = new Map<string, Deferred.Deferred<void>>()
 
-  return <A, E, R>({ key, scope }: Required<Key>, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | E1, R> => {
+  return <A, E, R>({ key, scope }: Key, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | E1, R> => {
     const name = JSON.stringify([scope, key])
     const free: Effect.Effect<void> = Effect.suspend(() => {
       const other = busy.get(name)
@@ -32,7 +32,9 @@ export const makeTurns = <E1>(wait: Duration.Duration, onTimeout: () => E1) => {
     const turn: Effect.Effect<A, E | E1, R> = Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
         // those that are free to go need no clock
-        Effect.suspend(() => busy.has(name) ? restore(Effect.timeoutFail(free, { duration: wait, onTimeout })) : Effect.void),
+        Effect.suspend(() =>
+          busy.has(name) ? restore(Effect.timeoutFail(free, { duration: wait, onTimeout })) : Effect.void
+        ),
         () =>
           Effect.suspend(() => {
             // woken together with others, of which one was first

@@ -5,7 +5,7 @@ import * as Option from "effect/Option"
 import type { IdempotencyStorage, Key, Stored } from "../Idempotency.ts"
 import { makeMemoryKeys } from "./memoryKeys.ts"
 
-const nameOf = ({ key, scope }: Required<Key>): string => JSON.stringify([scope, key])
+const nameOf = ({ key, scope }: Key): string => JSON.stringify([scope, key])
 
 export const makeMemoryIdempotency = (
   retention: Duration.Duration

@@ -71,7 +71,8 @@ export const makeMemoryKeys = <A>(retention: Duration.Duration): Effect.Effect<M
       purge: (limit) =>
         Effect.map(
           Clock.currentTimeMillis,
-          (now) => removeOld(keys, limit, ({ handledAt, holder }) => holder === undefined && isOld(retention, handledAt, now))
+          (now) =>
+            removeOld(keys, limit, ({ handledAt, holder }) => holder === undefined && isOld(retention, handledAt, now))
         )
     }
   })
