@@ -190,7 +190,13 @@ export const make = (
           return connection === undefined
             ? Effect.fail(new BrokerError({ reason: "Unavailable", message: link.trouble() }))
             : sift(connection, queue, consumer, decide)
-        })
+        }),
+      check: Effect.suspend(() => {
+        const broken = [publishing, consuming].find((link) => link !== undefined && link.current() === undefined)
+        return broken === undefined
+          ? Effect.void
+          : Effect.fail(new BrokerError({ reason: "Unavailable", message: broken.trouble() }))
+      })
     })
   })
 

@@ -192,6 +192,12 @@ export class Broker extends Context.Tag("@effect-cqrs/core/Broker")<Broker, {
     queue: { readonly topic: string; readonly group: string },
     decide: (delivery: Delivery) => Effect.Effect<"settled" | "kept", E, R>
   ) => Effect.Effect<number, BrokerError | E, R>
+
+  /**
+   * Succeeds if the broker can be reached, as far as is known without publishing: an adapter that keeps a connection
+   * looks whether it has one, another asks. For health checks; nothing else rests on it. An adapter may leave it out.
+   */
+  readonly check?: Effect.Effect<void, BrokerError> | undefined
 }>() {}
 
 /**
@@ -260,7 +266,8 @@ export const layerPrefix = (prefix: string): Layer.Layer<Broker, never, Broker> 
             })
           ),
         sift: ({ group, topic }, decide) =>
-          broker.sift({ group: full(group), topic: full(topic) }, (delivery) => decide(own(delivery)))
+          broker.sift({ group: full(group), topic: full(topic) }, (delivery) => decide(own(delivery))),
+        check: broker.check
       })
     })
   )

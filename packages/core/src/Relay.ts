@@ -6,6 +6,7 @@
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -110,6 +111,45 @@ export interface Progress {
 }
 
 /**
+ * What does not answer, or takes nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Outage {
+  readonly since: DateTime.Utc
+  /** What was said at the last try, as a sentence. */
+  readonly reason: string
+}
+
+/**
+ * What a relay knows of itself and of what it works with. Times are those of this process's clock.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Status {
+  /**
+   * `manual`: it has no fiber, and moves when it is told to ({@link make}). `dead`: its fiber has ended though nobody
+   * stopped it; only another relay helps.
+   */
+  readonly state: "manual" | "running" | "stopping" | "stopped" | "dead"
+  /** How many buckets it holds; none where there are more relays than buckets. */
+  readonly buckets: number
+  /** Whether it trusts its lease on them: without, it publishes nothing. */
+  readonly isLeased: boolean
+  /** When a step last came to its end. An idle relay makes one per `pollInterval`. */
+  readonly lastStepAt: DateTime.Utc | undefined
+  /** When something was last published and settled. */
+  readonly lastSettledAt: DateTime.Utc | undefined
+  readonly storage: Outage | undefined
+  /** Known once there was something to publish. */
+  readonly broker: Outage | undefined
+  /** Destinations that are suspended. */
+  readonly destinations: ReadonlyArray<Outage & { readonly topic: string }>
+}
+
+/**
  * @since 0.1.0
  * @category tags
  */
@@ -121,6 +161,8 @@ export class Relay extends Context.Tag("@effect-cqrs/core/Relay")<Relay, {
   readonly tick: Effect.Effect<Progress, StorageError>
   /** Steps until there is nothing more that can be delivered now. What is deferred or suspended is not waited for. */
   readonly drain: Effect.Effect<Progress, StorageError>
+  /** Asks nobody. */
+  readonly status: Effect.Effect<Status>
 }>() {}
 
 /**
@@ -135,7 +177,7 @@ export const make = (
   Context.Tag.Service<Relay>,
   RelayError | StorageError,
   OutboxStorage | Broker | BucketOwner | Scope.Scope
-> => Effect.map(engineOf(options ?? {}), ({ drain, tick }) => Relay.of({ drain, tick }))
+> => Effect.map(engineOf(options ?? {}), ({ drain, status, tick }) => Relay.of({ drain, status, tick }))
 
 /**
  * The relay as a fiber beside the program.
@@ -158,7 +200,7 @@ export const layer = (
     Effect.gen(function*() {
       const engine = yield* engineOf(options ?? {})
       yield* forkGracefully(engine.run, options?.grace ?? Duration.seconds(10))
-      return Relay.of({ tick: engine.tick, drain: engine.drain })
+      return Relay.of({ tick: engine.tick, drain: engine.drain, status: engine.status })
     })
   )
 

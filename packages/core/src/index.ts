@@ -123,6 +123,13 @@ export * as HandlerError from "./HandlerError.ts"
 export * as Handout from "./Handout.ts"
 
 /**
+ * Liveness and readiness: whether a restart is needed, and whether work may be sent here.
+ *
+ * @since 0.1.0
+ */
+export * as Health from "./Health.ts"
+
+/**
  * Where the ids of messages and requests come from.
  *
  * @since 0.1.0

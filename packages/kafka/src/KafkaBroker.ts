@@ -306,7 +306,8 @@ export const make = (
           },
           queue,
           decide
-        )
+        ),
+      check: Effect.mapError(client.metadata([]), brokerError)
     })
   })
 

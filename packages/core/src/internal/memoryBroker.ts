@@ -166,7 +166,8 @@ export const makeMemory = (
                 settled
               )
             )
-        })
+        }),
+      check: Effect.void
     }
   })
 

@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import { BucketOwner } from "../../BucketOwner.ts"
 import * as Metrics from "../../Metrics.ts"
 import { OutboxStorage, type StorageError } from "../../OutboxStorage.ts"
-import type { Progress } from "../../Relay.ts"
+import type { Progress, Status } from "../../Relay.ts"
 import * as Wake from "../../Wake.ts"
 import { backoffAfter } from "../scheduleDelay.ts"
 import { LeaseCounts } from "./counting.ts"
@@ -18,6 +18,7 @@ import { add, nothing } from "./progress.ts"
 import type { Settings } from "./settings.ts"
 import { Suspensions } from "./suspensions.ts"
 import { tracedBroker } from "./tracedBroker.ts"
+import { Watch } from "./watch.ts"
 
 /**
  * A lane that has read so many entries without a full batch finds as many in the next moment: it begins no step before so many
@@ -50,8 +51,7 @@ export const makeEngine = (settings: Settings) =>
     const countLeases = Effect.map(membership.holding, (holding) => leases.learn(holding))
     yield* countLeases
 
-    /** Said once, not once per lane. */
-    let isStorageOut = false
+    const watch = new Watch()
     let looked: { readonly at: number; readonly signals: number; readonly revision: number } | undefined
     /** What a signal that is about no bucket in particular raises: a redrive or a discard, among others. */
     const signals = storage.arrivals.of([]).version
@@ -70,7 +70,10 @@ export const makeEngine = (settings: Settings) =>
     const ground: Ground = { storage, broker, membership, settings, suspensions, gate, revision }
     const lanes = Array.from(
       { length: Math.min(settings.lanes, storage.buckets) },
-      (_, lane, all = Math.min(settings.lanes, storage.buckets)) => makeLane(ground, (bucket) => bucket % all === lane)
+      (_, lane, all = Math.min(settings.lanes, storage.buckets)) => {
+        const made = makeLane(ground, (bucket) => bucket % all === lane)
+        return { ...made, step: Effect.tap(made.step, ({ progress }) => watch.stepped(progress)) }
+      }
     )
     type Lane = typeof lanes[number]
 
@@ -154,7 +157,6 @@ export const makeEngine = (settings: Settings) =>
         const began = yield* Clock.currentTimeMillis
         const { isTaken, more, progress } = yield* lane.step
         failures = 0
-        isStorageOut = false
         idle = progress.read === 0 ? Math.min(idle + 1, 8) : 0
         // nobody has listened to the buckets that it has just taken up
         if (more || lane.buckets() !== buckets) return
@@ -176,8 +178,11 @@ export const makeEngine = (settings: Settings) =>
         Effect.catchAllCause((cause) =>
           Effect.gen(function*() {
             failures += 1
-            if (!isStorageOut) yield* Effect.logWarning("The relay cannot reach its storage and tries again", cause)
-            isStorageOut = true
+            // said once, not once per lane
+            if (!watch.isStorageOut) {
+              yield* Effect.logWarning("The relay cannot reach its storage and tries again", cause)
+            }
+            yield* watch.failed(cause)
             const rung = yield* bell.version
             if (isStopped()) return
             const wait = yield* backoffAfter(settings.backoff, failures)
@@ -212,7 +217,12 @@ export const makeEngine = (settings: Settings) =>
     const run = (stopping: Effect.Effect<void>): Effect.Effect<void> =>
       Effect.gen(function*() {
         let stopped = false
-        yield* Effect.fork(Effect.zipRight(Effect.zipRight(stopping, Effect.sync(() => stopped = true)), bell.signal))
+        const stop = Effect.sync(() => {
+          stopped = true
+          watch.state = "stopping"
+        })
+        watch.state = "running"
+        yield* Effect.fork(Effect.zipRight(Effect.zipRight(stopping, stop), bell.signal))
         const announce = (seen: number): Effect.Effect<never> =>
           Effect.flatMap(
             Effect.zipRight(membership.changes.waitPast(seen), membership.changes.version),
@@ -227,6 +237,7 @@ export const makeEngine = (settings: Settings) =>
         yield* Fiber.interrupt(announcing)
         if (purging !== undefined) yield* Fiber.interrupt(purging)
       }).pipe(
+        Effect.ensuring(Effect.sync(() => watch.state = watch.state === "stopping" ? "stopped" : "dead")),
         Effect.withTracerEnabled(false),
         (running) =>
           Effect.acquireUseRelease(
@@ -236,5 +247,12 @@ export const makeEngine = (settings: Settings) =>
           )
       )
 
-    return { tick, drain, run }
+    const status: Effect.Effect<Status> = Effect.zipWith(
+      membership.holding,
+      Clock.currentTimeNanos,
+      ({ buckets, trustedUntil }, now) =>
+        watch.status(suspensions, { buckets: buckets.length, isTrusted: now < trustedUntil })
+    )
+
+    return { tick, drain, run, status }
   })

@@ -9,6 +9,9 @@ import { SuspensionCounts, wholeBroker } from "./counting.ts"
 interface Suspension {
   readonly until: number
   readonly attempts: number
+  readonly since: number
+  /** Of the last try. */
+  readonly reason: string
 }
 
 /** What a step of a lane has learned of the broker and its destinations. */
@@ -45,6 +48,14 @@ export class Suspensions {
   /** Until when nothing is to be published at all. */
   get brokerUntil(): number | undefined {
     return this.broker?.until
+  }
+
+  get brokerOut(): Pick<Suspension, "since" | "reason"> | undefined {
+    return this.broker
+  }
+
+  get destinationsOut(): ReadonlyArray<readonly [topic: string, Pick<Suspension, "since" | "reason">]> {
+    return [...this.destinations]
   }
 
   isOut(topic: string, now: number): boolean {
@@ -95,7 +106,7 @@ export class Suspensions {
           this.counts.out(wholeBroker)
           yield* Effect.logWarning(`The broker is out: ${report.brokerOut}`)
         }
-        this.broker = yield* this.suspend(this.broker)
+        this.broker = yield* this.suspend(this.broker, report.brokerOut)
       } else if (this.broker !== undefined && report.isBrokerWell) {
         this.broker = undefined
         this.counts.back(wholeBroker)
@@ -116,7 +127,7 @@ export class Suspensions {
           this.counts.out(topic)
           yield* Effect.logWarning(`The destination ${topic} is out: ${reason}`)
         }
-        this.destinations.set(topic, yield* this.suspend(previous))
+        this.destinations.set(topic, yield* this.suspend(previous, reason))
       }
     })
 
@@ -125,7 +136,7 @@ export class Suspensions {
     this.counts.end()
   }
 
-  private suspend(previous: Suspension | undefined): Effect.Effect<Suspension> {
+  private suspend(previous: Suspension | undefined, reason: string): Effect.Effect<Suspension> {
     return Effect.flatMap(Clock.currentTimeMillis, (now) => {
       // another lane was under way when it went out: that is no further try
       if (previous !== undefined && previous.until > now) return Effect.succeed(previous)
@@ -133,7 +144,12 @@ export class Suspensions {
       return Effect.map(
         backoffAfter(this.backoff, attempts),
         // whole milliseconds, as the clock has them: a fraction left over would be waited for again and again
-        (delay) => ({ until: now + Math.ceil(Duration.toMillis(delay)), attempts })
+        (delay) => ({
+          until: now + Math.ceil(Duration.toMillis(delay)),
+          attempts,
+          since: previous?.since ?? now,
+          reason
+        })
       )
     })
   }
