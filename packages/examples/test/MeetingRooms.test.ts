@@ -1,5 +1,5 @@
 /** Handlers, tested as an application would: what is around them is mocked, what they announce is looked at. */
-import { Bootstrap, Mediator, OutboxStorage, Subscribers, Transaction } from "@effect-cqrs/core"
+import { Bootstrap, Idempotency, Mediator, OutboxStorage, Subscribers } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Ref } from "effect"
 import * as Domain from "../src/meeting-rooms/Domain.ts"
@@ -41,7 +41,7 @@ const MockLedger = Layer.succeed(Ledger, {
 })
 
 /** Transactions and an outbox in memory, without a relay: what is announced stays where a test can see it. */
-const Infrastructure = Layer.provideMerge(Transaction.Transactional.layer, Bootstrap.layerStorageMemory)
+const Infrastructure = Layer.provideMerge(Idempotency.Idempotent.layer, Bootstrap.layerStorageMemory)
 
 /** Names and payloads of the events that wait in the outbox. */
 const announced = Effect.flatMap(OutboxStorage.OutboxStorage, (storage) => {

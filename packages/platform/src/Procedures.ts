@@ -61,7 +61,7 @@ export const make = <const R extends ReadonlyArray<AnyRequest>>(...requests: R):
         discreet(keyed(request, headers, Mediator.send(payload)))
     ])
   )
-  return unsafeCoerce({ group, layer: group.toLayer(unsafeCoerce(handlers)) })
+  return unsafeCoerce({ group, layer: group.toLayer(unsafeCoerce<unknown, any>(handlers)) })
 }
 
 // -------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /** The language of the meeting rooms: what can be asked, what can go wrong, and what can have happened. */
-import { Command, Event, Query, Transaction } from "@effect-cqrs/core"
+import { Command, Event, Idempotency, Query } from "@effect-cqrs/core"
 import { Schema } from "effect"
 
 export const RoomId = Schema.NonEmptyString.pipe(Schema.maxLength(64), Schema.brand("RoomId"))
@@ -27,27 +27,27 @@ export class NotInRoom extends Schema.TaggedError<NotInRoom>()("NotInRoom", { ro
 export class CreateRoom extends Command.make<CreateRoom>()("CreateRoom", {
   payload: { roomId: RoomId, capacity: Schema.Int.pipe(Schema.between(1, 1000)) },
   failure: RoomExists,
-  middleware: [Transaction.Transactional]
+  middleware: [Idempotency.Idempotent]
 }) {}
 
 // #region request
 export class JoinRoom extends Command.make<JoinRoom>()("JoinRoom", {
   payload: { roomId: RoomId, userId: UserId },
   failure: Schema.Union(RoomNotFound, RoomIsClosed, RoomFull, AlreadyInRoom),
-  middleware: [Transaction.Transactional]
+  middleware: [Idempotency.Idempotent]
 }) {}
 // #endregion request
 
 export class LeaveRoom extends Command.make<LeaveRoom>()("LeaveRoom", {
   payload: { roomId: RoomId, userId: UserId },
   failure: Schema.Union(RoomNotFound, NotInRoom),
-  middleware: [Transaction.Transactional]
+  middleware: [Idempotency.Idempotent]
 }) {}
 
 export class CloseRoom extends Command.make<CloseRoom>()("CloseRoom", {
   payload: { roomId: RoomId },
   failure: Schema.Union(RoomNotFound, RoomIsClosed),
-  middleware: [Transaction.Transactional]
+  middleware: [Idempotency.Idempotent]
 }) {}
 
 export const RoomView = Schema.Struct({

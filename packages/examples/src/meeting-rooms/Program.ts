@@ -1,5 +1,5 @@
 /** The whole, as layers; and its parts, for processes of their own. */
-import { Bootstrap, Relay, Serialization, Transaction } from "@effect-cqrs/core"
+import { Bootstrap, Idempotency, Relay, Serialization } from "@effect-cqrs/core"
 import { SqlStorage } from "@effect-cqrs/sql"
 import { Layer } from "effect"
 import { Broker } from "./Brokers.ts"
@@ -42,7 +42,7 @@ export const Ground = (setting: Setting) =>
 /** Handles commands, and leaves what they announce in the outbox. */
 export const Writer = (setting: Setting) =>
   Handlers.pipe(
-    Layer.provideMerge(Transaction.Transactional.layer),
+    Layer.provideMerge(Idempotency.Idempotent.layer),
     Layer.provideMerge(Layer.merge(LedgerLayer, SqlStorage.layer())),
     Layer.provideMerge(Serialization.layer({ source: "/meeting-rooms" })),
     Layer.provide(Database(setting))
