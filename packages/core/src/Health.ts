@@ -42,8 +42,12 @@ export type Status = typeof Status.Type
 export const Finding = Schema.Struct({
   status: Status,
   reason: Schema.optional(Schema.String),
-  details: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.Unknown }))
-})
+  details: Schema.optional(
+    Schema.Record({ key: Schema.String, value: Schema.Unknown }).annotations({
+      jsonSchema: { type: "object", additionalProperties: true }
+    })
+  )
+}).annotations({ identifier: "Health.Finding" })
 
 /**
  * @since 0.1.0
@@ -60,7 +64,7 @@ export const Report = Schema.Struct({
   status: Status,
   reason: Schema.optional(Schema.String),
   checks: Schema.Record({ key: Schema.String, value: Finding })
-})
+}).annotations({ identifier: "Health.Report" })
 
 /**
  * @since 0.1.0

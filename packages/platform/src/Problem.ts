@@ -23,6 +23,7 @@ const fields = <Status extends number>(status: Status) => ({
   retryAfter: Schema.optional(Schema.Number)
 })
 
+// the names of the classes are those of OpenAPI's components, which have no slashes
 const annotations = (status: number) => ({
   [HttpApiSchema.AnnotationStatus]: status,
   [HttpApiSchema.AnnotationEncoding]: { kind: "Json", contentType: "application/problem+json" }
@@ -34,7 +35,7 @@ const annotations = (status: number) => ({
  * @since 0.1.0
  * @category errors
  */
-export class KeyUnusable extends Schema.TaggedError<KeyUnusable>("@effect-cqrs/platform/KeyUnusable")(
+export class KeyUnusable extends Schema.TaggedError<KeyUnusable>("Problem.KeyUnusable")(
   "KeyUnusable",
   fields(400),
   annotations(400)
@@ -46,7 +47,7 @@ export class KeyUnusable extends Schema.TaggedError<KeyUnusable>("@effect-cqrs/p
  * @since 0.1.0
  * @category errors
  */
-export class InProgress extends Schema.TaggedError<InProgress>("@effect-cqrs/platform/InProgress")(
+export class InProgress extends Schema.TaggedError<InProgress>("Problem.InProgress")(
   "InProgress",
   fields(409),
   annotations(409)
@@ -59,7 +60,7 @@ export class InProgress extends Schema.TaggedError<InProgress>("@effect-cqrs/pla
  * @category errors
  */
 export class KeyReused
-  extends Schema.TaggedError<KeyReused>("@effect-cqrs/platform/KeyReused")("KeyReused", fields(422), annotations(422))
+  extends Schema.TaggedError<KeyReused>("Problem.KeyReused")("KeyReused", fields(422), annotations(422))
 {}
 
 /**
@@ -69,7 +70,7 @@ export class KeyReused
  * @category errors
  */
 export class Internal
-  extends Schema.TaggedError<Internal>("@effect-cqrs/platform/Internal")("Internal", fields(500), annotations(500))
+  extends Schema.TaggedError<Internal>("Problem.Internal")("Internal", fields(500), annotations(500))
 {}
 
 /**
@@ -78,7 +79,7 @@ export class Internal
  * @since 0.1.0
  * @category errors
  */
-export class Unavailable extends Schema.TaggedError<Unavailable>("@effect-cqrs/platform/Unavailable")(
+export class Unavailable extends Schema.TaggedError<Unavailable>("Problem.Unavailable")(
   "Unavailable",
   fields(503),
   annotations(503)

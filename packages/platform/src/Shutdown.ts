@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { Health } from "@effect-cqrs/core/Health"
-import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -67,10 +67,15 @@ export const layer = (options: Options): Layer.Layer<never, never, Health> =>
  */
 export const middleware = <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E, R | Health> =>
   Effect.flatMap(Health, ({ isDraining }) =>
-    Effect.zipWith(
-      app,
-      isDraining,
-      (response, draining) => draining ? HttpServerResponse.setHeader(response, "connection", "close") : response
+    // what a middleware is given back has been sent already
+    Effect.zipRight(
+      HttpApp.appendPreResponseHandler((_, response) =>
+        Effect.map(
+          isDraining,
+          (draining) => draining ? HttpServerResponse.setHeader(response, "connection", "close") : response
+        )
+      ),
+      app
     ))
 
 // -------------------------------------------------------------------------------------
