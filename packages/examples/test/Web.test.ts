@@ -12,7 +12,7 @@ import { Server } from "../src/meeting-rooms-web/Server.ts"
 import * as Domain from "../src/meeting-rooms/Domain.ts"
 import { Ledger } from "../src/meeting-rooms/Ledger.ts"
 import { Database } from "../src/meeting-rooms/Setting.ts"
-import { ask, create, join } from "./web.ts"
+import { ask, create, join, patiently } from "./web.ts"
 
 const quiet = Logger.remove(Logger.defaultLogger)
 
@@ -208,7 +208,7 @@ describe("the meeting rooms over HTTP", () => {
         (n) =>
           // three times at once, with one key
           Effect.all(
-            Array.from({ length: 3 }, () => join(at, `room-${n % 10}`, `user-${n}`, `key-${n}`)),
+            Array.from({ length: 3 }, () => patiently(join(at, `room-${n % 10}`, `user-${n}`, `key-${n}`))),
             { concurrency: "unbounded" }
           ),
         { concurrency: "unbounded" }
@@ -230,7 +230,7 @@ describe("the meeting rooms over HTTP", () => {
         outOfOrder: 0
       })
       assert.strictEqual((yield* Effect.flatMap(OutboxStorage.OutboxStorage, (outbox) => outbox.statistics)).pending, 0)
-    }).pipe(Effect.provide(Web)), 60_000)
+    }).pipe(Effect.provide(Web)), 90_000)
 
   it.scopedLive("end so that what was taken is answered, and nothing is taken any more", () =>
     Effect.gen(function*() {

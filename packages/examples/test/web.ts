@@ -1,5 +1,5 @@
 /** A client that knows nothing but HTTP. */
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 
 export interface Answer {
   readonly status: number
@@ -44,3 +44,18 @@ export const create = (url: string, roomId: string, capacity: number, key?: stri
 
 export const join = (url: string, roomId: string, userId: string, key?: string) =>
   ask(url, "POST", `/rooms/${roomId}/members`, { body: { userId }, key })
+
+/** As a client would: sends again, with the same key, what has no answer yet. Tells of each attempt. */
+export const patiently = (
+  attempt: Effect.Effect<Answer, unknown>,
+  onAttempt: (answer: Answer | undefined) => void = () => {}
+): Effect.Effect<Answer> =>
+  Effect.option(attempt).pipe(
+    Effect.map(Option.getOrUndefined),
+    Effect.tap((answer) => Effect.sync(() => onAttempt(answer))),
+    Effect.flatMap((answer) =>
+      answer === undefined || answer.status >= 500 || answer.headers["retry-after"] !== undefined
+        ? Effect.zipRight(Effect.sleep("50 millis"), patiently(attempt, onAttempt))
+        : Effect.succeed(answer)
+    )
+  )

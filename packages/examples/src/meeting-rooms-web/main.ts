@@ -9,7 +9,7 @@ import { brokers, databases, type Setting } from "../meeting-rooms/Setting.ts"
 import { Server } from "./Server.ts"
 
 const config = Config.all({
-  port: Config.withDefault(Config.port("PORT"), 8080),
+  port: Config.withDefault(Config.integer("PORT"), 8080),
   delay: Config.withDefault(Config.duration("SHUTDOWN_DELAY"), "5 seconds"),
   database: Config.withDefault(Config.literal(...databases)("DATABASE"), "sqlite" as const),
   broker: Config.withDefault(Config.literal(...brokers)("BROKER"), "memory" as const),
