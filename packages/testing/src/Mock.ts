@@ -78,7 +78,7 @@ export const answer = <Req extends Request.Any, E = never, R = never>(
 /**
  * Several requests at once: an object with a mock for each tag that is expected. A request of the group that has none is not
  * expected: sending it dies with its name. A mock that does not fit its request, or whose parameter is `any`, does not
- * compile.
+ * compile; the latter is what TypeScript makes of the parameter of an `Effect.fnUntraced` here, so write arrows.
  *
  * @example
  * ```ts

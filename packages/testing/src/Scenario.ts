@@ -127,7 +127,7 @@ export type Expectation<A, E> =
  * @since 0.1.0
  * @category combinators
  */
-export const run = <const Given extends ReadonlyArray<Step>, When extends Step>(scenario: {
+export const run = <When extends Step, const Given extends ReadonlyArray<Step> = readonly []>(scenario: {
   readonly given?: Given | undefined
   readonly when: When
 }): Effect.Effect<
@@ -185,7 +185,7 @@ export const run = <const Given extends ReadonlyArray<Step>, When extends Step>(
  * @since 0.1.0
  * @category combinators
  */
-export const check = <const Given extends ReadonlyArray<Step>, When extends Step>(scenario: {
+export const check = <When extends Step, const Given extends ReadonlyArray<Step> = readonly []>(scenario: {
   readonly given?: Given | undefined
   readonly when: When
   readonly then: Expectation<Answer<NoInfer<When>>, Failure<NoInfer<When>>>

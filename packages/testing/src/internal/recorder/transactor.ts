@@ -17,17 +17,23 @@ export const recordingTransactor = (
       const marks = new Map<string, number>()
       const messages = (): ReadonlyArray<Outgoing> => journal?.messages ?? []
       /** What was lost at a savepoint that is not the library's, to be told with what is lost next or at the end. */
-      const lost: Array<Outgoing> = []
+      let lost: ReadonlyArray<Outgoing> = []
       const recordAll = (_tag: "Added" | "RolledBack", all: ReadonlyArray<Outgoing>) =>
         Effect.forEach(all, ({ keyLock: _, ...message }) => record({ _tag, message }), { discard: true })
       const rolledBack = (all: ReadonlyArray<Outgoing>) =>
-        Effect.suspend(() => recordAll("RolledBack", [...lost.splice(0), ...all]))
+        Effect.suspend(() => {
+          const gone = [...lost, ...all]
+          lost = []
+          return recordAll("RolledBack", gone)
+        })
 
       return {
         ...session,
         join: (level) => {
           journal ??= level.journal
-          return session.join(noticing(level, (gone) => void lost.push(...gone)))
+          return session.join(noticing(level, (gone) => {
+            lost = [...lost, ...gone]
+          }))
         },
         savepoint: (name) =>
           Effect.zipRight(session.savepoint(name), Effect.sync(() => void marks.set(name, messages().length))),
