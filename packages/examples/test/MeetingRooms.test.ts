@@ -1,5 +1,5 @@
 /** The meeting rooms, tested as an application would be. The guide to testing (docs/guides/testing.md) quotes from here. */
-import { Mediator, RequestGroup, Subscribers, Transaction } from "@effect-cqrs/core"
+import { Mediator, Outbox, RequestGroup, Subscribers, Transaction } from "@effect-cqrs/core"
 import { SqlStorage } from "@effect-cqrs/sql"
 import { Arbitraries, Faults, Mock, Quiescence, Recorder, Scenario, Testbed } from "@effect-cqrs/testing"
 import { SqlClient } from "@effect/sql"
@@ -174,6 +174,27 @@ describe("on SQLite", () => {
 })
 // #endregion database
 
+describe("on SQLite, in a savepoint of the application's own", () => {
+  it.effect("what is undone is known as rolled back", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient.SqlClient
+      yield* Scenario.check({
+        given: [create],
+        when: Transaction.run(Effect.gen(function*() {
+          yield* Outbox.add(new Domain.RoomClosed({ roomId, version: 1 }))
+          yield* Effect.ignore(sql.withTransaction(
+            Effect.zipRight(Outbox.add(new Domain.RoomClosed({ roomId, version: 2 })), Effect.fail("no"))
+          ))
+          yield* Outbox.add(new Domain.RoomClosed({ roomId, version: 3 }))
+        })),
+        then: {
+          added: [1, 3].map((version) => new Domain.RoomClosed({ roomId, version })),
+          rolledBack: [new Domain.RoomClosed({ roomId, version: 2 })]
+        }
+      })
+    }).pipe(Effect.provide(OnSqlite)))
+})
+
 // #region quiescence
 const views = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`select room_id, members, version from room_views`)
 
@@ -181,7 +202,7 @@ describe("the copy of the rooms", () => {
   it.effect("has the state of a room once everything has arrived, outage or not", () =>
     Effect.gen(function*() {
       yield* Faults.out()
-      yield* Effect.fork(Effect.delay(Faults.recover, "1 minute"))
+      yield* Effect.fork(Effect.delay(Faults.recover, "10 seconds"))
       yield* Quiescence.run(Effect.all([
         Mediator.send(create),
         Mediator.send(new Domain.JoinRoom({ roomId, userId }))
@@ -223,7 +244,7 @@ describe("whatever is asked of a room", () => {
       const { capacity, members } = yield* Mediator.send(new Domain.ReadRoom({ roomId }))
       assert.strictEqual(announced.at(-1)?.members, members)
       assert.isAtMost(members, capacity)
-    }).pipe(Effect.provide(Layer.fresh(OnSqlite))), { fastCheck: { numRuns: 10 } })
+    }).pipe(Effect.provide(Layer.fresh(OnSqlite))), { fastCheck: { numRuns: 10 }, timeout: 30_000 })
 })
 // #endregion property
 
@@ -235,5 +256,5 @@ describe("a mock", () => {
     }).pipe(Effect.provide(Layer.provideMerge(
       Mock.handlers(RequestGroup.make(Domain.CreateRoom, Domain.ReadRoom), { CreateRoom: () => Effect.void }),
       Testbed.layer()
-    ))), { fastCheck: { numRuns: 20 } })
+    ))), { fastCheck: { numRuns: 20 }, timeout: 30_000 })
 })

@@ -97,7 +97,7 @@ export const run = <A, E, R>(
     const fiber = yield* Effect.forkScoped(effect)
     const until = (yield* clock.currentTimeMillis) + Duration.toMillis(options.within ?? Duration.minutes(10))
     while (true) {
-      yield* stillness(clock, Effect.map(recorder.entries, ({ length }) => length))
+      yield* stillness(Effect.map(recorder.entries, ({ length }) => length))
       const hasEnded = (yield* Fiber.poll(fiber))._tag === "Some"
       const finding = yield* look
       const isAtRest = finding.moving.length === 0

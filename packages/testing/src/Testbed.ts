@@ -85,7 +85,8 @@ export const layer = <ES = never, RS = never, EB = never, RB = never>(
 /**
  * As {@link layer}, with a running relay: for tests that go through outbox, relay and consumers. `Quiescence` drives it.
  *
- * The relay's poll is a minute unless given, so that the test clock goes from one thing that happens to the next.
+ * Unless given, the relay has one lane, so that events are published in the order of their commits whatever their keys, and
+ * polls every minute, so that the test clock goes from one thing that happens to the next.
  *
  * @since 0.1.0
  * @category layers
@@ -94,7 +95,7 @@ export const layerRunning = <ES = never, RS = never, EB = never, RB = never>(
   options: Bootstrap.Options<ES, RS, EB, RB> = {}
 ): Layer.Layer<Services | Relay.Relay, ES | EB | Relay.RelayError | OutboxStorage.StorageError, RS | RB> => {
   const { relay, ...others } = options
-  return Layer.provideMerge(Relay.layer({ pollInterval: "1 minute", ...relay }), layer(others))
+  return Layer.provideMerge(Relay.layer({ lanes: 1, pollInterval: "1 minute", ...relay }), layer(others))
 }
 
 // -------------------------------------------------------------------------------------

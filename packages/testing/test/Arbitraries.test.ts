@@ -52,7 +52,7 @@ describe("classes of requests and events in properties", () => {
       assert.deepStrictEqual(yield* Recorder.added(UserJoined), [
         new UserJoined({ roomId: command.roomId, userId: command.userId })
       ])
-    }).pipe(Effect.provide(Layer.fresh(Test))), { fastCheck: { numRuns: 20 } })
+    }).pipe(Effect.provide(Layer.fresh(Test))), { fastCheck: { numRuns: 20 }, timeout: 30_000 })
 
   it.effect.prop(
     "of few ids, meet: however they are joined, a room never has more than two members",
@@ -71,7 +71,7 @@ describe("classes of requests and events in properties", () => {
         assert.strictEqual((yield* Recorder.added(UserJoined)).length, done)
         assert.strictEqual((yield* Recorder.rolledBack(UserJoined)).length, commands.length - done)
       }).pipe(Effect.provide(Layer.fresh(Test))),
-    { fastCheck: { numRuns: 20 } }
+    { fastCheck: { numRuns: 20 }, timeout: 30_000 }
   )
 })
 

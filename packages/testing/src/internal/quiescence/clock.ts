@@ -15,15 +15,27 @@ const isTestClock = (clock: Clock.Clock): clock is TestClock.TestClock => "adjus
 
 /** Lets run what can, at this moment of the clock, until nothing that `watch` sees changes any more. */
 export const stillness = <E, R>(
-  clock: TestClock.TestClock,
   watch: Effect.Effect<number, E, R>
 ): Effect.Effect<void, E, R> =>
   Effect.flatMap(watch, (before) =>
     Effect.flatMap(
-      // gives the event loop a few turns
-      Effect.zipRight(clock.adjust(0), watch),
-      (after) => before === after ? Effect.void : stillness(clock, watch)
+      Effect.zipRight(turn, watch),
+      (after) => before === after ? Effect.void : stillness(watch)
     ))
+
+/** A turn of the event loop, with what fibers have left for the next one: `Effect.sleep` would wait for the test clock. */
+const turn = Effect.async<void>((resume) => {
+  let immediate: NodeJS.Immediate | undefined
+  // eslint-disable-next-line no-restricted-syntax -- see above
+  const timer = setTimeout(() => {
+    // eslint-disable-next-line no-restricted-syntax -- see above
+    immediate = setImmediate(() => resume(Effect.void))
+  }, 0)
+  return Effect.sync(() => {
+    clearTimeout(timer)
+    clearImmediate(immediate)
+  })
+})
 
 /** To when the next of those that wait for the clock has its turn; `false` if none does until then. */
 export const advance = (clock: TestClock.TestClock, until: number): Effect.Effect<boolean> =>
