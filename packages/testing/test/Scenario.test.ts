@@ -1,7 +1,7 @@
 import { EventEmitter, Handler, Outbox, Subscribers, Transaction } from "@effect-cqrs/core"
 import { Mock, Recorder, Scenario, Testbed } from "@effect-cqrs/testing"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Cause, Effect, Layer } from "effect"
 import {
   changed,
   CountMembers,
@@ -186,6 +186,9 @@ describe("a scenario", () => {
       const error = yield* Effect.flip(Scenario.check({ when: count, then: { answer: 3, added: [joined("ada")] } }))
       assert.deepStrictEqual(error.expected, { answer: 3, added: [joined("ada")] })
       assert.deepStrictEqual(error.actual, { answer: 0, added: [] })
+      // what @effect/vitest throws is made from the cause
+      const [thrown] = Cause.prettyErrors(Cause.fail(error))
+      assert.deepInclude<object>(thrown!, { expected: error.expected, actual: error.actual })
     }).pipe(Effect.provide(Test)))
 
   it.effect("tells a subscriber that died, and what mocks were sent", () =>
