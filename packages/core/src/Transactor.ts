@@ -31,6 +31,8 @@ export interface Journal {
   readonly release: (name: string) => void
   /** Forgets what was added since. `false`: there is no such savepoint, and the transaction must not be committed. */
   readonly rollbackTo: (name: string) => boolean
+  /** The events that would be stored if the transaction committed now, in the order of their adding. */
+  readonly messages: ReadonlyArray<Outgoing>
 }
 
 /**
