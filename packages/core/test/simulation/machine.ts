@@ -196,6 +196,8 @@ export class Machine {
         this.send("settle")(database.settle(token, this.id, settlements, options?.keep === true)),
       purge: ({ olderThan }) => read(database.purge(loop.now - Duration.toMillis(olderThan))),
       statistics: Effect.die("nobody asks"),
+      backlog: () => Effect.die("nobody asks"),
+      backlogCounts: Effect.die("nobody asks"),
       deadLetters: () => Effect.die("nobody asks"),
       deadLetterCounts: () => Effect.die("nobody asks"),
       redrive: () => Effect.die("nobody asks"),
