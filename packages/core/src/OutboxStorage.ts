@@ -315,6 +315,9 @@ export class OutboxStorage extends Context.Tag("@effect-cqrs/core/OutboxStorage"
     readonly limit: number
   }) => Effect.Effect<number, StorageError>
 
+  /** How many entries `purge` would delete, without a limit. Looks at all of them. */
+  readonly purgeable: (olderThan: Duration.Duration) => Effect.Effect<number, StorageError>
+
   readonly statistics: Effect.Effect<Statistics, StorageError>
 
   /** The first pending entries by sequence, in their buckets or beside them. For people, not for relays: it scans. */

@@ -70,6 +70,12 @@ export const makeMemoryStorage = (
         arrivals.signal
       )
 
+    const old = (olderThan: Duration.Duration): Effect.Effect<ReadonlyArray<Row>> =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const before = now - Duration.toMillis(olderThan)
+        return [...rows.values()].filter(({ deliveredAt }) => deliveredAt !== undefined && deliveredAt < before)
+      })
+
     const dead = (filter: DeadLetterFilter): ReadonlyArray<DeadLetter> =>
       [...rows.values()].flatMap((row) => {
         if (row.dead === undefined) return []
@@ -173,14 +179,13 @@ export const makeMemoryStorage = (
           }
           return true
         }),
-      purge: (options) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const before = now - Duration.toMillis(options.olderThan)
-          const old = [...rows.values()].filter(({ deliveredAt }) => deliveredAt !== undefined && deliveredAt < before)
-            .slice(0, options.limit)
-          for (const row of old) rows.delete(row.sequence)
-          return old.length
+      purge: ({ limit, olderThan }) =>
+        Effect.map(old(olderThan), (all) => {
+          const some = all.slice(0, limit)
+          for (const row of some) rows.delete(row.sequence)
+          return some.length
         }),
+      purgeable: (olderThan) => Effect.map(old(olderThan), (all) => all.length),
       statistics: Effect.map(Clock.currentTimeMillis, (now) => {
         let pending = 0
         let dead = 0

@@ -180,6 +180,8 @@ export interface Dialect {
   readonly affected: (raw: unknown) => number
   /** Those of some tables that are there. */
   readonly existing: (tables: ReadonlyArray<string>) => Query
+  /** `name`: the indexes of some tables. */
+  readonly indexes: (tables: ReadonlyArray<string>) => Query
   readonly isMissingTable: (error: SqlError) => boolean
   /** The user may not do this, or not come in. */
   readonly isDenied: (error: unknown) => boolean
@@ -251,6 +253,8 @@ export interface OutboxStatements {
   /** `sequence`: some that were kept longer ago, the oldest. */
   readonly purgeable: (options: { readonly olderMicros: number; readonly limit: number }) => Query
   readonly purge: (sequences: ReadonlyArray<bigint>) => Query
+  /** `count`: how many were kept longer ago. */
+  readonly purgeableCount: (olderMicros: number) => Query
   /** `pending`, `dead`, `age` in microseconds. */
   readonly statistics: Query
   /** The first pending rows, with the columns of `PendingRow`, in no promised order. */

@@ -84,6 +84,12 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
       [],
       "text"
     ],
+    purgeableCount: (olderMicros) => [
+      `select count(*) as count from ${indexed} where ${isKept} ` +
+      `and bucket > -((${now} - ${olderMicros}) div 60000000)`,
+      [],
+      "text"
+    ],
     purge: (sequences) => [
       `${committed}; ${deleteFrom(table)} where ${among(sequences)} and ${isKept}`,
       [],

@@ -81,6 +81,10 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
       `where ${isKept} and bucket > -((${now} - $1::bigint) / 60000000) order by bucket desc, ${table}.sequence desc limit $2`,
       [olderMicros, limit]
     ],
+    purgeableCount: (olderMicros) => [
+      `select count(*) as count from ${table} where ${isKept} and bucket > -((${now} - $1::bigint) / 60000000)`,
+      [olderMicros]
+    ],
     purge: (sequences) => [`delete from ${table} where sequence = any($1::bigint[]) and ${isKept}`, [list(sequences)]],
     backlog: (where, limit) => [
       `select o.sequence::text as sequence, ${columns.map((column) => `o.${column}`).join(", ")}, ` +

@@ -80,6 +80,10 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
       `and bucket > -((${now} - ?) / 60000000) order by bucket desc, ${table}.sequence desc limit ?`,
       [olderMicros, limit]
     ],
+    purgeableCount: (olderMicros) => [
+      `select count(*) as count from ${indexed} where ${isKept} and bucket > -((${now} - ?) / 60000000)`,
+      [olderMicros]
+    ],
     purge: (chosen) => [`delete from ${table} where sequence in ${sequences} and ${isKept}`, [list(chosen)]],
     backlog: (where, limit) => [
       `select cast(sequence as text) as sequence, ${columns.join(", ")}, created_at, last_error, ` +
