@@ -2,7 +2,6 @@
 /** The program `effect-cqrs`. */
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
-import * as CommandDescriptor from "@effect/cli/CommandDescriptor"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Span from "@effect/cli/HelpDoc/Span"
 import * as NodeContext from "@effect/platform-node/NodeContext"
@@ -10,9 +9,9 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
 import { readFileSync } from "node:fs"
 import { stripVTControlCharacters } from "node:util"
 import { commands } from "./commands/all.ts"
@@ -60,22 +59,21 @@ const console_ = Console.setConsole({
 
 /** The parser would name the commands of the root, whatever the word stands behind. */
 const checkWords = Effect.suspend(() => {
-  const words: Array<string> = []
-  let known = Command.getSubcommands(root)
-  for (const word of process.argv.slice(2)) {
-    if (HashMap.isEmpty(known) || word.startsWith("-")) return Effect.void
-    const found = HashMap.get(known, word)
-    if (Option.isNone(found)) {
-      const names = [...HashMap.keys(known)].sort().join(", ")
-      return new CliError({
-        ending: "Usage",
-        message: `There is no command \`${["effect-cqrs", ...words, word].join(" ")}\`: use one of ${names}, or --help`
-      })
-    }
-    words.push(word)
-    known = CommandDescriptor.getSubcommands(found.value)
-  }
-  return Effect.void
+  const [first, second] = process.argv.slice(2)
+  const unknown = (word: string, known: Iterable<string>) =>
+    new CliError({
+      ending: "Usage",
+      message: `There is no command \`effect-cqrs ${word}\`: use one of ${[...known].sort().join(", ")}, or --help`
+    })
+  if (first === undefined || first.startsWith("-")) return Effect.void
+
+  const all: ReadonlyArray<Command.Command<any, any, any, any>> = commands
+  const group = all.find((command) => HashSet.has(Command.getNames(command), first))
+  if (group === undefined) return unknown(first, all.flatMap((command) => [...Command.getNames(command)]))
+  if (second === undefined || second.startsWith("-")) return Effect.void
+  const known = new Set(HashMap.keys(Command.getSubcommands(group)))
+  // a command without others has itself
+  return known.has(first) || known.has(second) ? Effect.void : unknown(`${first} ${second}`, known)
 })
 
 Effect.zipRight(checkWords, Effect.suspend(() => cli(process.argv))).pipe(

@@ -63,8 +63,7 @@ export const client = (
       new CliError({
         ending: "Unreachable",
         message: `The database ${address.shown} cannot be used: ${
-          sentenceOf({ ...error, message: "" }).trim() ||
-          error.message
+          sentenceOf({ message: "", cause: error.cause }) || error.message
         }. Check the address, the login, and whether the server runs`
       })
     if (address.kind === "sqlite") {

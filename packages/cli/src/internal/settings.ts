@@ -1,16 +1,20 @@
 /** Options that many commands have. */
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
+import * as ValidationError from "@effect/cli/ValidationError"
 import * as Config from "effect/Config"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 
 const prefix = Options.text("prefix").pipe(
   Options.withDescription("What the names of the tables begin with"),
   Options.withFallbackConfig(Config.string("CQRS_PREFIX")),
+  Options.withSchema(Schema.String.pipe(Schema.pattern(/^[A-Za-z_][A-Za-z0-9_]{0,30}$/, {
+    message: () => "--prefix must be a letter or underscore, and up to 30 letters, digits and underscores after it"
+  }))),
   Options.withDefault("cqrs_")
 )
 
@@ -47,35 +51,24 @@ export const changing = {
   dryRun: Options.boolean("dry-run").pipe(Options.withDescription("Only say what would be changed"))
 }
 
-const Sequence = Schema.transformOrFail(Schema.String, Schema.BigIntFromSelf, {
-  strict: true,
-  decode: (text, _, ast) =>
-    /^\d{1,19}$/.test(text)
-      ? ParseResult.succeed(BigInt(text))
-      : ParseResult.fail(
-        new ParseResult.Type(ast, text, `${JSON.stringify(text)} is no sequence: give a whole number`)
-      ),
-  encode: (sequence) => ParseResult.succeed(String(sequence))
-})
+const refuse = (sentence: string) => ValidationError.invalidValue(HelpDoc.p(sentence))
 
-export const sequence = Sequence
+/** For `mapEffect` of options and arguments: the place of an entry. */
+export const sequenceOf = (text: string): Effect.Effect<bigint, ValidationError.ValidationError> =>
+  /^\d{1,19}$/.test(text)
+    ? Effect.succeed(BigInt(text))
+    : Effect.fail(refuse(`${JSON.stringify(text)} is no sequence: give a whole number`))
 
-const Time = Schema.transformOrFail(Schema.String, Schema.DateTimeUtcFromSelf, {
-  strict: true,
-  decode: (text, _, ast) => {
-    // without a zone it would be another time on another machine
-    const time = /^\d{4}-\d\d-\d\d$|(Z|[+-]\d\d:?\d\d)$/.test(text) ? DateTime.make(text) : Option.none()
-    return Option.isSome(time)
-      ? ParseResult.succeed(DateTime.toUtc(time.value))
-      : ParseResult.fail(
-        new ParseResult.Type(ast, text, `${JSON.stringify(text)} is no time: write it as 2026-01-31T12:00:00Z`)
-      )
-  },
-  encode: (time) => ParseResult.succeed(DateTime.formatIso(time))
-})
+const timeOf = (text: string): Effect.Effect<DateTime.Utc, ValidationError.ValidationError> => {
+  // without a zone it would be another time on another machine
+  const time = /^\d{4}-\d\d-\d\d$|(Z|[+-]\d\d:?\d\d)$/.test(text) ? DateTime.make(text) : Option.none()
+  return Option.isSome(time)
+    ? Effect.succeed(DateTime.toUtc(time.value))
+    : Effect.fail(refuse(`${JSON.stringify(text)} is no time: write it as 2026-01-31T12:00:00Z`))
+}
 
 const time = (name: string, what: string) =>
-  Options.text(name).pipe(Options.withSchema(Time), Options.withDescription(what), Options.optional)
+  Options.text(name).pipe(Options.mapEffect(timeOf), Options.withDescription(what), Options.optional)
 
 /** Which dead letters. */
 export const letters = {
@@ -95,23 +88,15 @@ export const limit = Options.integer("limit").pipe(
 
 /** A duration of more than nothing, as `7 days`. */
 export const duration = (name: string) =>
-  Options.text(name).pipe(
-    Options.withSchema(
-      Schema.transformOrFail(Schema.String, Schema.DurationFromSelf, {
-        strict: true,
-        decode: (text, _, ast) => {
-          const decoded = Option.filter(
-            Duration.decodeUnknown(text),
-            (value) => Duration.isFinite(value) && Duration.toMillis(value) > 0
-          )
-          return Option.isSome(decoded) ? ParseResult.succeed(decoded.value) : ParseResult.fail(
-            new ParseResult.Type(ast, text, `--${name} must be a duration above 0, as "5 seconds" or "7 days"`)
-          )
-        },
-        encode: (value) => ParseResult.succeed(Duration.format(value))
-      })
+  Options.mapEffect(Options.text(name), (text) => {
+    const decoded = Option.filter(
+      Duration.decodeUnknown(text),
+      (value) => Duration.isFinite(value) && Duration.toMillis(value) > 0
     )
-  )
+    return Option.isSome(decoded)
+      ? Effect.succeed(decoded.value)
+      : Effect.fail(refuse(`--${name} must be a duration above 0, as "5 seconds" or "7 days"`))
+  })
 
 /** What a command does, and how it is called. */
 export const help = (what: string, ...examples: ReadonlyArray<string>): HelpDoc.HelpDoc =>

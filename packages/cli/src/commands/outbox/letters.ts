@@ -3,7 +3,6 @@ import * as DeadLetters from "@effect-cqrs/core/DeadLetters"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import * as Database from "../../internal/database.ts"
 import { CliError } from "../../internal/exitCode.ts"
 import { change } from "../../internal/letters.ts"
@@ -12,7 +11,7 @@ import * as Settings from "../../internal/settings.ts"
 const sequence = Options.text("sequence").pipe(
   Options.withDescription("Only this one; may be said again"),
   Options.repeated,
-  Options.withSchema(Schema.mutable(Schema.Array(Settings.sequence)))
+  Options.mapEffect((texts) => Effect.forEach(texts, Settings.sequenceOf))
 )
 
 const command = (verb: "redrive" | "discard", means: string, description: ReturnType<typeof Settings.help>) =>

@@ -13,7 +13,7 @@ import { age, print, shortened, table } from "../../internal/output.ts"
 import * as Settings from "../../internal/settings.ts"
 
 const after = Options.text("after").pipe(
-  Options.withSchema(Settings.sequence),
+  Options.mapEffect(Settings.sequenceOf),
   Options.withDescription("Only sequences above this one: the next page"),
   Options.optional
 )

@@ -64,7 +64,7 @@ const printed = print(Shown, (entry) => [
 export const show = Command.make("show", {
   ...Settings.database,
   payload: Options.boolean("payload").pipe(Options.withDescription("Show the payload as well")),
-  sequence: Args.text({ name: "sequence" }).pipe(Args.withSchema(Settings.sequence))
+  sequence: Args.text({ name: "sequence" }).pipe(Args.mapEffect((text) => Effect.mapError(Settings.sequenceOf(text), ({ error }) => error)))
 }, (options) =>
   Effect.gen(function*() {
     const { sequence } = options
