@@ -17,6 +17,7 @@ import { stripVTControlCharacters } from "node:util"
 import { commands } from "./commands/all.ts"
 import { CliError, endingOf, exitCodes } from "./internal/exitCode.ts"
 import { say } from "./internal/output.ts"
+import { flags } from "./internal/settings.ts"
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   readonly version: string
@@ -57,6 +58,9 @@ const console_ = Console.setConsole({
   unsafe: globalThis.console
 } as unknown as Console.Console)
 
+// the parser takes a number behind a flag for its value: `--json 1` would be `--json=1`, and the argument missing
+const args = process.argv.map((arg) => flags.has(arg) ? `${arg === "-y" ? "--yes" : arg}=true` : arg)
+
 /** The parser would name the commands of the root, whatever the word stands behind. */
 const checkWords = Effect.suspend(() => {
   const [first, second] = process.argv.slice(2)
@@ -76,7 +80,7 @@ const checkWords = Effect.suspend(() => {
   return known.has(first) || known.has(second) ? Effect.void : unknown(`${first} ${second}`, known)
 })
 
-Effect.zipRight(checkWords, Effect.suspend(() => cli(process.argv))).pipe(
+Effect.zipRight(checkWords, Effect.suspend(() => cli(args))).pipe(
   Effect.onExit((exit) => {
     const { sentence } = endingOf(exit)
     return sentence === undefined ? Effect.void : say(sentence)

@@ -1,7 +1,7 @@
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { cases } from "./support/cases.ts"
@@ -14,6 +14,8 @@ const fresh = Effect.map(
   ),
   (folder) => {
     const filename = path.join(folder, "app.db")
+    // an empty file is an empty database
+    writeFileSync(filename, "")
     return { url: `sqlite:${filename}`, client: SqliteClient.layer({ filename }) }
   }
 )

@@ -49,7 +49,7 @@ export interface Inspection {
  * const { missing, server } = await Effect.runPromise(
  *   Effect.provide(Tables.inspect(), SqliteClient.layer({ filename: ":memory:" }))
  * )
- * console.log(server.product, missing.tables.length) // SQLite 7
+ * console.log(server.product, missing.tables.length) // SQLite 8
  * ```
  *
  * @since 0.1.0

@@ -160,7 +160,7 @@ const show = Command.make("show", {
     }))).pipe(
     Command.withDescription(Settings.help(
       "Shows one dead letter. Its payload only if it is asked for.",
-      "consumer show --group room-views --payload 0190a6e2-5a0e-7000-8000-000000000000"
+      "consumer show --group room-views 0190a6e2-5a0e-7000-8000-000000000000 --payload"
     ))
   )
 

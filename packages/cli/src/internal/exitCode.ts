@@ -53,7 +53,7 @@ export const endingOf = (
   if (failure instanceof CliError) return { ending: failure.ending, sentence: failure.message }
   if (failure instanceof StorageError) {
     const ending = failure.reason === "Schema" || failure.reason === "Corrupt" ? "Tables" : "Unreachable"
-    return { ending, sentence: sentenceOf(failure) }
+    return { ending, sentence: here(sentenceOf(failure)) }
   }
   if (failure instanceof BrokerError || failure instanceof SqlError) {
     return { ending: "Unreachable", sentence: sentenceOf(failure) }
@@ -61,6 +61,11 @@ export const endingOf = (
   if (ConfigError.isConfigError(failure)) return { ending: "Usage", sentence: withoutLogin(String(failure)) }
   return { ending: "Defect", sentence: withoutLogin(Cause.pretty(exit.cause, { renderErrorCause: true })) }
 }
+
+/** What a program would do by itself is done here by a command. */
+const here = (sentence: string): string =>
+  sentence.replace("run the migrations of @effect-cqrs/sql (Migrations.run)", "run `effect-cqrs migrate apply`")
+    .replace("update @effect-cqrs/sql", "update @effect-cqrs/cli")
 
 /** What an error says, with the reason at the bottom of it. */
 export const sentenceOf = (error: { readonly message: string; readonly cause?: unknown }): string => {

@@ -51,6 +51,17 @@ export const changing = {
   dryRun: Options.boolean("dry-run").pipe(Options.withDescription("Only say what would be changed"))
 }
 
+/** Options that are there or not. */
+export const flags: ReadonlySet<string> = new Set([
+  "--json",
+  "--payload",
+  "--yes",
+  "-y",
+  "--dry-run",
+  "--dead",
+  "--drain"
+])
+
 const refuse = (sentence: string) => ValidationError.invalidValue(HelpDoc.p(sentence))
 
 /** For `mapEffect` of options and arguments: the place of an entry. */

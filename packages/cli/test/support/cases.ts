@@ -34,12 +34,14 @@ const poison = [
 export const cases = (it: It, fresh: Effect.Effect<Place, unknown, Scope.Scope>) => {
   const test = (
     name: string,
-    body: (place: Place & {
-      readonly cli: (...args: ReadonlyArray<string>) => ReturnType<typeof run>
-      readonly within: <A, E>(
-        effect: Effect.Effect<A, E, Services>
-      ) => Effect.Effect<A, unknown, Program>
-    }) => Effect.Effect<void, unknown, Program | Scope.Scope>
+    body: (
+      place: Place & {
+        readonly cli: (...args: ReadonlyArray<string>) => ReturnType<typeof run>
+        readonly within: <A, E>(
+          effect: Effect.Effect<A, E, Services>
+        ) => Effect.Effect<A, unknown, Program>
+      }
+    ) => Effect.Effect<void, unknown, Program | Scope.Scope>
   ) =>
     it.effect(name, () =>
       Effect.scoped(Effect.flatMap(fresh, (place) =>
@@ -55,7 +57,7 @@ export const cases = (it: It, fresh: Effect.Effect<Place, unknown, Scope.Scope>)
     Effect.gen(function*() {
       const missing = yield* cli("outbox", "status")
       assert.strictEqual(missing.code, 4, missing.stderr)
-      assert.match(missing.stderr, /^The table cqrs_migrations is missing: run the migrations/)
+      assert.match(missing.stderr, /^The table cqrs_migrations is missing: run `effect-cqrs migrate apply`/)
       const plan = yield* cli("migrate", "plan", "--json")
       assert.strictEqual(plan.code, 0, plan.stderr)
       assert.deepStrictEqual([json(plan.stdout).version, json(plan.stdout).outstanding.length], [0, 1])
@@ -75,8 +77,7 @@ export const cases = (it: It, fresh: Effect.Effect<Place, unknown, Scope.Scope>)
 
   test("tables that are older or newer, or not whole, are a sentence and an exit code", ({ cli, within }) =>
     Effect.gen(function*() {
-      const change = (statement: string) =>
-        within(Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(statement)))
+      const change = (statement: string) => within(Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(statement)))
       yield* change("update cqrs_migrations set migration_id = 77")
       for (const command of [["outbox", "status"], ["migrate", "plan"], ["migrate", "apply", "--yes"]]) {
         const newer = yield* cli(...command)
@@ -162,8 +163,9 @@ export const cases = (it: It, fresh: Effect.Effect<Place, unknown, Scope.Scope>)
   test("dead letters are redriven: a dry run, a refusal without consent, and then what is meant", ({ cli, within }) =>
     Effect.gen(function*() {
       yield* within(fill(poison))
-      const dead = within(Effect.flatMap(OutboxStorage.OutboxStorage, ({ statistics }) =>
-        Effect.map(statistics, (all) => all.dead)))
+      const dead = within(
+        Effect.flatMap(OutboxStorage.OutboxStorage, ({ statistics }) => Effect.map(statistics, (all) => all.dead))
+      )
       const dry = yield* cli("outbox", "redrive", "--topic", "rooms", "--dry-run", "--json")
       assert.deepStrictEqual(json(dry.stdout), {
         dryRun: true,

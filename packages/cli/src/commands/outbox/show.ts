@@ -64,7 +64,9 @@ const printed = print(Shown, (entry) => [
 export const show = Command.make("show", {
   ...Settings.database,
   payload: Options.boolean("payload").pipe(Options.withDescription("Show the payload as well")),
-  sequence: Args.text({ name: "sequence" }).pipe(Args.mapEffect((text) => Effect.mapError(Settings.sequenceOf(text), ({ error }) => error)))
+  sequence: Args.text({ name: "sequence" }).pipe(
+    Args.mapEffect((text) => Effect.mapError(Settings.sequenceOf(text), ({ error }) => error))
+  )
 }, (options) =>
   Effect.gen(function*() {
     const { sequence } = options
@@ -104,6 +106,6 @@ export const show = Command.make("show", {
     Command.withDescription(Settings.help(
       "Shows one entry that is pending or dead. Its payload only if it is asked for.",
       "outbox show 42",
-      "outbox show --payload 42"
+      "outbox show 42 --payload"
     ))
   )

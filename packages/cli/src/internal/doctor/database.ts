@@ -132,6 +132,7 @@ const columns = [
   ["inbox_start", "handler"],
   ["outbox", "sequence"],
   ["inbox", "handler"],
+  ["idempotency", "claimed_at"],
   ["settings", "name"],
   ["relay", "id"],
   ["lease", "bucket"],
