@@ -53,7 +53,7 @@ const events = [
 ]
 
 describe("docs/guides/cli.md", () => {
-  layer(layerProgram, { timeout: 60_000, excludeTestServices: true })((it) => {
+  layer(layerProgram, { timeout: 120_000, excludeTestServices: true })((it) => {
     it.effect("prints what the program prints", () =>
       Effect.scoped(Effect.gen(function*() {
         const cwd = yield* Effect.acquireRelease(
@@ -84,6 +84,6 @@ describe("docs/guides/cli.md", () => {
           } else assert.deepStrictEqual(steady(printed), steady(actual), `$ ${command}`)
         }
         if (isWriting) writeFileSync(guide, lines.join("\n"))
-      })), 60_000)
+      })), 120_000)
   })
 })

@@ -30,8 +30,8 @@ export const doctor = Command.make(
           yield* OfDatabase.clocks,
           OfDatabase.tables(inspection)
         ]
-        const { buckets, missing, outstanding } = inspection
-        if (missing.tables.length > 0 || outstanding.length > 0) return { findings, topics: [] }
+        const { buckets, expected, missing, version } = inspection
+        if (missing.tables.length > 0 || version !== expected) return { findings, topics: [] }
         findings.push(OfDatabase.indexes(inspection), yield* OfDatabase.permissions(inspection))
         if (buckets === undefined) {
           return { findings: [...findings, ok("outbox", "no program has started with it yet")], topics: [] }
