@@ -22,15 +22,16 @@ export interface Address {
 export const addressOf = (url: Redacted.Redacted): Either.Either<Address, CliError> => {
   const text = Redacted.value(url)
   const kafka = /^(kafkas?):\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^@/?#]+)\/?(?:\?(.*))?$/i.exec(text)
-  if (kafka !== null) {
-    const [, protocol, user, password, brokers, query] = kafka
+  const login = Option.all([plain(kafka?.[2] ?? ""), plain(kafka?.[3] ?? "")])
+  if (kafka !== null && Option.isSome(login)) {
+    const [, protocol, user, , brokers, query] = kafka
     const settings = new Map([["CQRS_KAFKA_BROKERS", brokers!]])
     if (protocol!.toLowerCase() === "kafkas") settings.set("CQRS_KAFKA_TLS", "true")
     if (user !== undefined) {
       const mechanism = new URLSearchParams(query ?? "").get("mechanism") ?? "plain"
       settings.set("CQRS_KAFKA_SASL_MECHANISM", mechanism)
-      settings.set("CQRS_KAFKA_USERNAME", decodeURIComponent(user))
-      settings.set("CQRS_KAFKA_PASSWORD", decodeURIComponent(password ?? ""))
+      settings.set("CQRS_KAFKA_USERNAME", login.value[0])
+      settings.set("CQRS_KAFKA_PASSWORD", login.value[1])
     }
     return Either.right({ kind: "kafka", shown: `${protocol}://${brokers}`, settings })
   }
@@ -78,3 +79,10 @@ export const configured = ({ settings }: Address): Layer.Layer<never> =>
       ConfigProvider.orElse(ConfigProvider.fromMap(new Map(settings), { seqDelim: "," }), () => environment)
     ))
   ))
+
+// -------------------------------------------------------------------------------------
+// internal
+// -------------------------------------------------------------------------------------
+
+/** A part of a URL as it was before it was written into one. */
+const plain = (part: string): Option.Option<string> => Option.getRight(Either.try(() => decodeURIComponent(part)))
