@@ -438,6 +438,8 @@ export const leaseTests = (
         yield* sql.unsafe("update cqrs_relay set suspended = '[1'")
         assert.deepStrictEqual((yield* owner.ownership).members[0]!.suspended, [])
         yield* second.leave
+        // the other one may have taken over for a moment, which counts as a death
+        yield* sql.unsafe("update cqrs_lease set deaths = 0, suspect = null, suspect_deaths = 0")
         yield* sql.unsafe(
           "update cqrs_lease set relay_id = 77, deaths = 2, suspect = 5, suspect_deaths = 1 where bucket = 3"
         )
