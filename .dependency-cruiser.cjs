@@ -1,5 +1,5 @@
 // The arrows between the packages run one way; this is where they are drawn.
-const adapters = "^packages/(?!core/|testing/|examples/|benchmarks/|chaos/)([^/]+)/"
+const adapters = "^packages/(?!core/|testing/|examples/|benchmarks/|chaos/|cli/)([^/]+)/"
 
 module.exports = {
   forbidden: [
@@ -36,6 +36,13 @@ module.exports = {
       severity: "error",
       from: { path: "^packages/(?!examples/|benchmarks/|chaos/)" },
       to: { path: "^packages/(examples|benchmarks|chaos)/" }
+    },
+    {
+      name: "no-cli",
+      comment: "Nothing depends on the command line.",
+      severity: "error",
+      from: { path: "^packages/(?!cli/)" },
+      to: { path: "^packages/cli/" }
     },
     {
       name: "internal-is-internal",

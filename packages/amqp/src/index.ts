@@ -6,6 +6,13 @@
 export * as AmqpBroker from "./AmqpBroker.ts"
 
 /**
+ * What RabbitMQ has of some exchanges, for those who look after it.
+ *
+ * @since 0.1.0
+ */
+export * as Inspection from "./Inspection.ts"
+
+/**
  * Exchanges, queues and bindings as a value, and the names that are derived where it does not say otherwise.
  *
  * A topic is an exchange of its name. A group of consumers has for each topic a queue of its own, called

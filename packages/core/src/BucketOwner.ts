@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -45,6 +47,51 @@ export interface Holding {
 }
 
 /**
+ * What a relay publishes nothing to for now, since it took nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Suspended {
+  /** `undefined`: the broker as a whole. */
+  readonly topic: string | undefined
+  /** What the broker said. */
+  readonly reason: string
+  /** Since when, by the relay's clock. */
+  readonly since: DateTime.Utc
+}
+
+/**
+ * A relay, as others see it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Member {
+  readonly token: bigint
+  /** For how long it owns its buckets unless it is heard of again; zero if its lease has run out. */
+  readonly expiresIn: Duration.Duration
+  readonly buckets: ReadonlyArray<number>
+  /** What it has reported last. */
+  readonly suspended: ReadonlyArray<Suspended>
+}
+
+/**
+ * Who owns which buckets.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Ownership {
+  /** By their tokens, so that the one that came first is first. */
+  readonly members: ReadonlyArray<Member>
+  /** Buckets that no member owns: nothing of them is published. */
+  readonly free: ReadonlyArray<number>
+  /** Buckets whose owners have died, whoever owns them now. */
+  readonly suspicions: ReadonlyMap<number, Suspicion>
+}
+
+/**
  * Hands out buckets, each to one relay at a time.
  *
  * @since 0.1.0
@@ -53,6 +100,8 @@ export interface Holding {
 export class BucketOwner extends Context.Tag("@effect-cqrs/core/BucketOwner")<BucketOwner, {
   /** Registers a relay. Closing the scope gives its buckets back, at once, for others to take. */
   readonly join: Effect.Effect<Membership, StorageError, Scope.Scope>
+  /** For those who watch: the relays that there are and what they own, read without changing anything. */
+  readonly ownership: Effect.Effect<Ownership, StorageError>
 }>() {}
 
 /**
@@ -76,6 +125,8 @@ export interface Membership {
   readonly suspect: (bucket: number, sequence: bigint | undefined) => Effect.Effect<boolean, StorageError>
   /** Forgets what was held against buckets: their entries had outcomes. */
   readonly acquit: (buckets: ReadonlyArray<number>) => Effect.Effect<void, StorageError>
+  /** Says what is suspended now, in place of what was said before, for those who watch. */
+  readonly report: (suspended: ReadonlyArray<Suspended>) => Effect.Effect<void, StorageError>
 }
 
 /**
@@ -87,21 +138,38 @@ export interface Membership {
  */
 export const layerSingle: Layer.Layer<BucketOwner, never, OutboxStorage> = Layer.effect(
   BucketOwner,
-  Effect.map(OutboxStorage, (storage) => ({
-    join: Effect.succeed({
-      holding: Effect.succeed({
-        token: 0n,
-        buckets: Array.from({ length: storage.buckets }, (_, bucket) => bucket),
-        surplus: [],
-        suspicions: new Map(),
-        trustedUntil: forever
-      }),
-      changes: { version: Effect.succeed(0), waitPast: () => Effect.never },
-      release: () => Effect.void,
-      suspect: () => Effect.succeed(true),
-      acquit: () => Effect.void
+  Effect.map(OutboxStorage, (storage) => {
+    const buckets = Array.from({ length: storage.buckets }, (_, bucket) => bucket)
+    let members = 0
+    let suspended: ReadonlyArray<Suspended> = []
+    return BucketOwner.of({
+      join: Effect.as(
+        Effect.acquireRelease(Effect.sync(() => members += 1), () => Effect.sync(() => members -= 1)),
+        {
+          holding: Effect.succeed({
+            token: 0n,
+            buckets,
+            surplus: [],
+            suspicions: new Map<number, Suspicion>(),
+            trustedUntil: forever
+          }),
+          changes: { version: Effect.succeed(0), waitPast: () => Effect.never },
+          release: () => Effect.void,
+          suspect: () => Effect.succeed(true),
+          acquit: () => Effect.void,
+          report: (now) =>
+            Effect.sync(() => {
+              suspended = now
+            })
+        }
+      ),
+      ownership: Effect.sync(() => ({
+        members: members === 0 ? [] : [{ token: 0n, expiresIn: Duration.infinity, buckets, suspended }],
+        free: members === 0 ? buckets : [],
+        suspicions: new Map()
+      }))
     })
-  }))
+  })
 )
 
 // -------------------------------------------------------------------------------------

@@ -140,6 +140,45 @@ export interface Statistics {
 }
 
 /**
+ * A pending entry, for somebody to look at.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pending extends Entry {
+  /** By the storage's clock. */
+  readonly createdAt: DateTime.Utc
+  /** Of one that was rejected and is to be tried again: how long until then, and what was said of it. */
+  readonly deferred: { readonly due: Duration.Duration; readonly reason: string } | undefined
+}
+
+/**
+ * Which pending entries are meant: those for which all that is given holds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PendingFilter {
+  readonly topic?: string | undefined
+  readonly key?: string | undefined
+  /** Only sequences above this one: the next page. */
+  readonly after?: bigint | undefined
+}
+
+/**
+ * What is pending of a topic.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PendingCount {
+  readonly topic: string
+  readonly count: number
+  /** How long its oldest entry has been waiting. */
+  readonly oldestAge: Duration.Duration
+}
+
+/**
  * A dead letter.
  *
  * @since 0.1.0
@@ -276,7 +315,18 @@ export class OutboxStorage extends Context.Tag("@effect-cqrs/core/OutboxStorage"
     readonly limit: number
   }) => Effect.Effect<number, StorageError>
 
+  /** How many entries `purge` would delete, without a limit. Looks at all of them. */
+  readonly purgeable: (olderThan: Duration.Duration) => Effect.Effect<number, StorageError>
+
   readonly statistics: Effect.Effect<Statistics, StorageError>
+
+  /** The first pending entries by sequence, in their buckets or beside them. For people, not for relays: it scans. */
+  readonly backlog: (
+    filter: PendingFilter & { readonly limit: number }
+  ) => Effect.Effect<ReadonlyArray<Pending>, StorageError>
+
+  /** Pending entries, counted by topic, most first. Looks at all of them. */
+  readonly backlogCounts: Effect.Effect<ReadonlyArray<PendingCount>, StorageError>
 
   /** The first dead letters by sequence. */
   readonly deadLetters: (

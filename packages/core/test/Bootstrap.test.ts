@@ -15,7 +15,17 @@ import {
 } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, ConfigError, ConfigProvider, Context, Effect, Exit, Layer, Option, Ref, Schema } from "effect"
-import { failureOf, holding, layerScripted, membership, quiet, RoomClosed, Scripted, settled } from "./fixtures.ts"
+import {
+  failureOf,
+  holding,
+  layerScripted,
+  membership,
+  ownerOf,
+  quiet,
+  RoomClosed,
+  Scripted,
+  settled
+} from "./fixtures.ts"
 
 class Seen extends Context.Tag("test/Seen")<Seen, Array<string>>() {}
 const layerSeen = Layer.sync(Seen, () => [])
@@ -74,9 +84,12 @@ describe("Bootstrap.layer", () => {
   it.effect("takes another broker, storage and owner", () =>
     Effect.gen(function*() {
       const joined = yield* Ref.make(false)
-      const owner = Layer.succeed(BucketOwner.BucketOwner, {
-        join: Effect.as(Ref.set(joined, true), membership(Effect.succeed(holding({ buckets: [] }))))
-      })
+      const owner = Layer.succeed(
+        BucketOwner.BucketOwner,
+        ownerOf(
+          Effect.as(Ref.set(joined, true), membership(Effect.succeed(holding({ buckets: [] }))))
+        )
+      )
       const storage = Layer.merge(
         Layer.map(Bootstrap.layerStorageMemory, (context) => {
           const own = Context.get(context, OutboxStorage.OutboxStorage)

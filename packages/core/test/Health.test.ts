@@ -70,8 +70,10 @@ const program = (options?: Parameters<typeof Health.layer>[0]) =>
         changes: { version: Effect.succeed(0), waitPast: () => Effect.never },
         release: () => Effect.void,
         suspect: () => Effect.succeed(true),
-        acquit: () => Effect.void
-      })
+        acquit: () => Effect.void,
+        report: () => Effect.void
+      }),
+      ownership: Effect.die("nobody asks")
     })
     const scope = yield* Scope.make()
     yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))

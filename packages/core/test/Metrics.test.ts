@@ -20,6 +20,7 @@ import {
   membership,
   Memory,
   message,
+  ownerOf,
   quiet,
   RoomClosed,
   settled
@@ -139,9 +140,13 @@ describe("relays", () => {
       const wake = yield* Wake.make
       const seen: Array<ReadonlyArray<number>> = []
       yield* Effect.scoped(Effect.gen(function*() {
-        yield* Effect.provideService(Layer.build(Relay.layer()), BucketOwner.BucketOwner, {
-          join: Effect.succeed(membership(Effect.sync(() => held), { changes: wake }))
-        })
+        yield* Effect.provideService(
+          Layer.build(Relay.layer()),
+          BucketOwner.BucketOwner,
+          ownerOf(
+            Effect.succeed(membership(Effect.sync(() => held), { changes: wake }))
+          )
+        )
         yield* settled
         seen.push(yield* since)
         held = holding({ buckets: [0, 1, 2, 7] })

@@ -10,6 +10,7 @@ import {
   Logs,
   membership,
   message,
+  ownerOf,
   quiet,
   Rejected,
   RelayGround,
@@ -143,14 +144,17 @@ describe("outages", () => {
       const storage = yield* OutboxStorage.OutboxStorage
       const reads = yield* Ref.make(0)
       const holdings = yield* Ref.make<ReadonlyArray<number>>(Array.from({ length: 64 }, (_, bucket) => bucket))
-      const owner = Layer.succeed(BucketOwner.BucketOwner, {
-        join: Effect.succeed(
-          membership(Effect.zipRight(
-            Ref.update(reads, (n) => n + 1),
-            Effect.map(Ref.get(holdings), (buckets) => holding({ token: 0n, buckets }))
-          ))
+      const owner = Layer.succeed(
+        BucketOwner.BucketOwner,
+        ownerOf(
+          Effect.succeed(
+            membership(Effect.zipRight(
+              Ref.update(reads, (n) => n + 1),
+              Effect.map(Ref.get(holdings), (buckets) => holding({ token: 0n, buckets }))
+            ))
+          )
         )
-      })
+      )
       for (const out of [BrokerOut, DestinationOut]) {
         yield* Effect.scoped(Effect.gen(function*() {
           yield* Ref.set(holdings, Array.from({ length: 64 }, (_, bucket) => bucket))

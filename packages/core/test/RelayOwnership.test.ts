@@ -7,6 +7,7 @@ import {
   layerLogs,
   Logs,
   membership,
+  ownerOf,
   Rejected,
   RelayGround,
   Scripted,
@@ -30,7 +31,7 @@ describe("ownership", () => {
   const owned = (held: BucketOwner.Holding) =>
     Layer.scoped(Relay.Relay, Relay.make()).pipe(
       Layer.provide(
-        Layer.succeed(BucketOwner.BucketOwner, { join: Effect.succeed(membership(Effect.succeed(held))) })
+        Layer.succeed(BucketOwner.BucketOwner, ownerOf(Effect.succeed(membership(Effect.succeed(held)))))
       ),
       Layer.provideMerge(RelayGround)
     )
@@ -61,9 +62,12 @@ describe("ownership", () => {
           ...storage,
           settle: (own, settlements) => own === 1n ? Effect.succeed(false) : storage.settle(own, settlements)
         }),
-        Effect.provideService(BucketOwner.BucketOwner, {
-          join: Effect.succeed(membership(Effect.map(Ref.get(token), (own) => holding({ token: own }))))
-        })
+        Effect.provideService(
+          BucketOwner.BucketOwner,
+          ownerOf(
+            Effect.succeed(membership(Effect.map(Ref.get(token), (own) => holding({ token: own }))))
+          )
+        )
       )
       yield* commit(room("blue", 1))
       yield* fenced.tick
@@ -133,9 +137,12 @@ describe("ownership", () => {
   const counting = (held: Effect.Effect<BucketOwner.Holding>, options?: Relay.Options) =>
     Effect.gen(function*() {
       const steps = yield* Ref.make(0)
-      const owner = Layer.succeed(BucketOwner.BucketOwner, {
-        join: Effect.succeed(membership(Effect.zipRight(Ref.update(steps, (n) => n + 1), held)))
-      })
+      const owner = Layer.succeed(
+        BucketOwner.BucketOwner,
+        ownerOf(
+          Effect.succeed(membership(Effect.zipRight(Ref.update(steps, (n) => n + 1), held)))
+        )
+      )
       yield* Layer.build(Layer.provide(Relay.layer({ lanes: 1, retry: everySecond, ...options }), owner))
       return steps
     })

@@ -1,7 +1,7 @@
 import { BucketOwner, OutboxStorage, Relay } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Ref, TestClock } from "effect"
-import { holding, membership, settled } from "./fixtures.ts"
+import { holding, membership, ownerOf, settled } from "./fixtures.ts"
 import { commit, delivered, Ground, room, statistics } from "./support/relay.ts"
 
 /** A relay that holds some buckets; answers the limits and results of its purges. */
@@ -19,9 +19,12 @@ const purging = (options: Relay.Options, buckets: ReadonlyArray<number>) =>
               (deleted) => Ref.update(purges, (all) => [...all, [what.limit, deleted] as const])
             )
         })),
-        Layer.provide(Layer.succeed(BucketOwner.BucketOwner, {
-          join: Effect.succeed(membership(Effect.succeed(holding({ buckets }))))
-        }))
+        Layer.provide(Layer.succeed(
+          BucketOwner.BucketOwner,
+          ownerOf(
+            Effect.succeed(membership(Effect.succeed(holding({ buckets }))))
+          )
+        ))
       )
     )
     return purges

@@ -69,7 +69,14 @@ export const membership = (
   release: () => Effect.void,
   suspect: () => Effect.succeed(true),
   acquit: () => Effect.void,
+  report: () => Effect.void,
   ...given
+})
+
+/** An owner that gives out this membership, and that nobody watches. */
+export const ownerOf = (join: BucketOwner.BucketOwner["Type"]["join"]): BucketOwner.BucketOwner["Type"] => ({
+  join,
+  ownership: Effect.die("nobody asks")
 })
 
 /** Ids of what waits in the outbox, by sequence. */

@@ -14,8 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
-import * as Runtime from "effect/Runtime"
+import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { ConnectionOptions } from "node:tls"
@@ -27,6 +26,7 @@ import * as Member from "./internal/member.ts"
 import * as Partitioner from "./internal/partitioner.ts"
 import * as Producer from "./internal/producer.ts"
 import { decode, encode, laneOf, type Outgoing } from "./internal/record.ts"
+import { saslOf } from "./internal/sasl.ts"
 import * as Session from "./internal/session.ts"
 import * as Settings from "./internal/settings.ts"
 import { sift } from "./internal/sift.ts"
@@ -400,17 +400,4 @@ const isAddress = (address: string): boolean => {
 
 function given<K extends string, A>(name: K, value: Option.Option<A>): { readonly [_ in K]?: A } {
   return (Option.isSome(value) ? { [name]: value.value } : {}) as { readonly [_ in K]?: A }
-}
-
-const saslOf = (sasl: Sasl, runtime: Runtime.Runtime<never>): Settings.Settings["sasl"] => {
-  if (sasl.mechanism === "oauthbearer") {
-    const { token } = sasl
-    return {
-      mechanism: "oauthbearer",
-      oauthBearerProvider: () =>
-        Runtime.runPromise(runtime)(Effect.map(token, (value) => ({ value: Redacted.value(value) })))
-    }
-  }
-  const { mechanism, password, username } = sasl
-  return { mechanism: mechanism as "plain", username, password: Redacted.value(password) }
 }

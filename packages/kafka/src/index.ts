@@ -1,4 +1,11 @@
 /**
+ * What Kafka has of some topics, for those who look after it.
+ *
+ * @since 0.1.0
+ */
+export * as Inspection from "./Inspection.ts"
+
+/**
  * Apache Kafka as the broker.
  *
  * @since 0.1.0

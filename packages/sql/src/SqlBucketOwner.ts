@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { BucketOwner, type Membership } from "@effect-cqrs/core/BucketOwner"
+import { BucketOwner, type Membership, type Ownership, type Suspended } from "@effect-cqrs/core/BucketOwner"
 import { OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
 import * as Wake from "@effect-cqrs/core/Wake"
 import { SqlClient } from "@effect/sql/SqlClient"
@@ -12,9 +12,20 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
-import { emptyHand, type Hand, handOf, holdingOf, isSameHand, type Lease, without } from "./internal/hand.ts"
+import {
+  emptyHand,
+  type Hand,
+  handOf,
+  holdingOf,
+  isSameHand,
+  type Lease,
+  suspicionsOf,
+  without
+} from "./internal/hand.ts"
 import { queries } from "./internal/queries.ts"
 import { isLease, type Options as TableOptions, verify } from "./internal/tables.ts"
 
@@ -78,7 +89,6 @@ const make = (options: Options) =>
     const termMicros = Math.round(Duration.toMillis(term) * 1000)
     // the relay's own clock may run slower than the database's, and a renewal may be answered late
     const trust = BigInt(termMicros) * 1000n * 4n / 5n
-    yield* write(statements.create(names, buckets))
     /** Raised when one of this process's relays comes, goes, or gives something back. */
     const moves = yield* Wake.make
 
@@ -115,7 +125,29 @@ const make = (options: Options) =>
         return held.length > 0 && lease?.relay === relay && lease.suspect?.sequence === sequence
       })
 
+    const ownership: Effect.Effect<Ownership, StorageError> = Effect.gen(function*() {
+      // in this order: an owner that has come since is not taken for one that is gone
+      const leases = yield* owners
+      const found = yield* query<MemberRow>(statements.relays(names))
+      const owned = new Map(found.map(({ id }) => [BigInt(id), new Array<number>()]))
+      const bucketsOf = Array.from({ length: buckets }, (_, bucket) => bucket)
+      const taken = new Map(leases.map(({ bucket, relay }) => [bucket, relay]))
+      for (const bucket of bucketsOf) owned.get(taken.get(bucket) ?? 0n)?.push(bucket)
+      return {
+        members: found.map(({ expiresIn, id, suspended }) => ({
+          token: BigInt(id),
+          expiresIn: Duration.micros(BigInt(Math.max(0, Number(expiresIn)))),
+          buckets: owned.get(BigInt(id))!,
+          suspended: suspendedIn(suspended)
+        })).sort((a, b) => a.token < b.token ? -1 : 1),
+        free: bucketsOf.filter((bucket) => !owned.has(taken.get(bucket) ?? 0n)),
+        suspicions: suspicionsOf(leases)
+      }
+    })
+
     const join: Effect.Effect<Membership, StorageError, Scope.Scope> = Effect.gen(function*() {
+      yield* write(statements.create(names, buckets))
+      let reported: ReadonlyArray<Suspended> = []
       let me = 0n
       let trustedUntil = 0n
       let hand = emptyHand
@@ -135,6 +167,7 @@ const make = (options: Options) =>
         me = statements.registered(yield* write(statements.register(names, termMicros)))
         trustedUntil = asked + trust
         hand = emptyHand
+        if (reported.length > 0) yield* write(statements.report(names, me, textOf(reported)))
         yield* changes.signal
         yield* moves.signal
       })
@@ -229,11 +262,16 @@ const make = (options: Options) =>
                 cleared.has(one.bucket) ? { ...one, deaths: 0, suspect: undefined } : one
               )
             })
+          })),
+        report: (suspended) =>
+          alone(Effect.suspend(() => {
+            reported = suspended
+            return Effect.asVoid(write(statements.report(names, me, textOf(suspended))))
           }))
       }
     })
 
-    return BucketOwner.of({ join })
+    return BucketOwner.of({ join, ownership })
   })
 
 interface LeaseRow {
@@ -243,6 +281,30 @@ interface LeaseRow {
   readonly suspect: string | null
   readonly suspectDeaths: number | bigint
 }
+
+interface MemberRow {
+  readonly id: string
+  readonly expiresIn: number | string
+  readonly suspended: string | null
+}
+
+/** What a relay says of itself, as its row holds it: no text without end. */
+const Report = Schema.parseJson(Schema.Array(Schema.Struct({
+  topic: Schema.optional(Schema.String),
+  reason: Schema.String,
+  since: Schema.DateTimeUtcFromNumber
+})))
+
+const textOf = (suspended: ReadonlyArray<Suspended>): string =>
+  Schema.encodeSync(Report)(
+    suspended.slice(0, 100).map(({ reason, since, topic }) => ({ topic, since, reason: reason.slice(0, 500) }))
+  )
+
+/** One that was written by hand is none. */
+const suspendedIn = (text: string | null): ReadonlyArray<Suspended> =>
+  text === null
+    ? []
+    : Option.getOrElse(Schema.decodeOption(Report)(text), () => []).map((one) => ({ ...one, topic: one.topic }))
 
 /** A beat after each third of the term, and whenever another relay of this process moves. */
 const beats = (

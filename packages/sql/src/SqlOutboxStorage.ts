@@ -7,7 +7,6 @@ import { OutboxStorage, StorageError } from "@effect-cqrs/core/OutboxStorage"
 import * as Wake from "@effect-cqrs/core/Wake"
 import { SqlClient } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { deadLetters, revision } from "./internal/deadLetters.ts"
@@ -61,7 +60,9 @@ const make = (options: Options) =>
         : new StorageError({ reason: "Unavailable", message: "The outbox's database did not answer", cause: error })
 
     const run = queries(sql, dialect, storageError)
-    yield* run.write(dialect.settings.remember(names, revision, "0"))
+    // not written where it is there already: who only looks may have no right to
+    const [known] = yield* run.query(dialect.settings.read(names, revision))
+    if (known === undefined) yield* run.write(dialect.settings.remember(names, revision, "0"))
 
     const flush = makeFlush({ sql, dialect, names, buckets, execute: run.execute, storageError })
 
@@ -71,14 +72,6 @@ const make = (options: Options) =>
       append: flush.append,
       ...reading(statements, buckets, run),
       ...settling(dialect, names, statements, run),
-      ...deadLetters(dialect, names, buckets, dialect.deadLetters(names, buckets), run, arrivals.signal),
-      statistics: Effect.map(
-        run.query<Record<"pending" | "dead" | "age", number | bigint | string | null>>(statements.statistics),
-        ([row]) => ({
-          pending: Number(row!.pending),
-          dead: Number(row!.dead),
-          oldestAge: Duration.micros(BigInt(Math.max(0, Number(row!.age))))
-        })
-      )
+      ...deadLetters(dialect, names, buckets, dialect.deadLetters(names, buckets), run, arrivals.signal)
     })
   })

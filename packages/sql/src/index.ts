@@ -53,3 +53,10 @@ export * as SqlStorage from "./SqlStorage.ts"
  * @since 0.1.0
  */
 export * as SqlTransactor from "./SqlTransactor.ts"
+
+/**
+ * What is in the database, for those who look after it.
+ *
+ * @since 0.1.0
+ */
+export * as Tables from "./Tables.ts"

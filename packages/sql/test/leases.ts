@@ -2,7 +2,21 @@ import { Broker, BucketOwner, Event, Outbox, OutboxStorage, Relay, Transaction }
 import { SqlBucketOwner, SqlStorage } from "@effect-cqrs/sql"
 import { SqlClient } from "@effect/sql"
 import { assert, it } from "@effect/vitest"
-import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Ref, Schema, Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  DateTime,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Ref,
+  Schema,
+  Scope
+} from "effect"
 
 class Changed extends Event.ecst<Changed>()("changed", {
   topic: "leases",
@@ -371,6 +385,67 @@ export const leaseTests = (
         )
         // it had not died, and said so
         assert.deepStrictEqual(both[0].suspicions, new Map())
+      })),
+    30_000
+  )
+
+  it.live(
+    "who watches sees the relays, how long they own what, and what they suspend, and changes nothing",
+    () =>
+      provide(Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const owner = yield* BucketOwner.BucketOwner
+        const everything = Array.from({ length: 16 }, (_, bucket) => bucket)
+        const before = yield* owner.ownership
+        assert.deepStrictEqual(before, { members: [], free: everything, suspicions: new Map() })
+        assert.strictEqual((yield* sql`select bucket from cqrs_lease`).length, 0)
+
+        const first = yield* member(owner)
+        const second = yield* member(owner)
+        const shares = eventually(
+          Effect.all([first.holding, second.holding]),
+          (holdings) => holdings.every(({ buckets }) => buckets.length === 8)
+        )
+        const holdings = yield* shares
+        const since = DateTime.unsafeMake(1_700_000_000_000)
+        const suspended = [
+          { topic: undefined, reason: "no answer", since },
+          { topic: "räume", reason: "it's \"missing\"", since }
+        ]
+        yield* second.report(suspended)
+        const { free, members } = yield* owner.ownership
+        assert.deepStrictEqual(free, [])
+        assert.deepStrictEqual(
+          members.map(({ buckets, token }) => ({ buckets, token })),
+          holdings.map(({ buckets, token }) => ({ buckets: [...buckets].sort((a, b) => a - b), token }))
+        )
+        for (const { expiresIn } of members) {
+          const millis = Duration.toMillis(expiresIn)
+          assert.isTrue(millis > 0 && millis <= Duration.toMillis(lease), `it runs out in ${millis} ms`)
+        }
+        assert.deepStrictEqual(members.map((one) => one.suspended), [[], suspended])
+
+        // somebody takes it for dead: it begins anew, and says again what it has said
+        yield* sql.unsafe(`delete from cqrs_relay where id = ${holdings[1]!.token}`)
+        const anew = yield* eventually(owner.ownership, (now) => now.members.some((one) => one.suspended.length > 0))
+        assert.isTrue(anew.members.at(-1)!.token > holdings[1]!.token)
+        yield* second.report([])
+        yield* first.leave
+        const left = yield* eventually(owner.ownership, (now) => now.members.length === 1)
+        assert.deepStrictEqual(left.members[0]!.suspended, [])
+
+        // one that was written by hand is none
+        yield* sql.unsafe("update cqrs_relay set suspended = '[1'")
+        assert.deepStrictEqual((yield* owner.ownership).members[0]!.suspended, [])
+        yield* second.leave
+        // the other one may have taken over for a moment, which counts as a death
+        yield* sql.unsafe("update cqrs_lease set deaths = 0, suspect = null, suspect_deaths = 0")
+        yield* sql.unsafe(
+          "update cqrs_lease set relay_id = 77, deaths = 2, suspect = 5, suspect_deaths = 1 where bucket = 3"
+        )
+        const gone = yield* owner.ownership
+        assert.deepStrictEqual(gone.free, everything)
+        assert.deepStrictEqual([...gone.suspicions], [[3, { deaths: 2, suspect: { sequence: 5n, deaths: 1 } }]])
       })),
     30_000
   )

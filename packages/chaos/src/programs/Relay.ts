@@ -7,6 +7,7 @@ import { backoff, say } from "./Parts.ts"
 const Watched = Layer.effect(
   BucketOwner.BucketOwner,
   Effect.map(BucketOwner.BucketOwner, (owner) => ({
+    ...owner,
     join: Effect.tap(owner.join, ({ changes, holding }) =>
       Effect.forkScoped(Effect.forever(Effect.gen(function*() {
         const version = yield* changes.version

@@ -4,7 +4,15 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Message } from "../Message.ts"
-import type { DeadLetter, DeadLetterCount, DeadLetterFilter, Entry, OutboxStorage, Waiting } from "../OutboxStorage.ts"
+import type {
+  DeadLetter,
+  DeadLetterCount,
+  DeadLetterFilter,
+  Entry,
+  OutboxStorage,
+  Pending,
+  Waiting
+} from "../OutboxStorage.ts"
 import * as Wake from "../Wake.ts"
 import { requireWhole } from "./options.ts"
 
@@ -14,8 +22,9 @@ interface Row {
   readonly message: Message
   readonly createdAt: number
   attempts: number
-  /** When it is to be tried again, while it waits beside its bucket. */
+  /** When it is to be tried again, while it waits beside its bucket, and why. */
   availableAt: number | undefined
+  reason: string
   dead: { readonly reason: string; readonly policy: "halt" | "skip"; readonly at: number } | undefined
   deliveredAt: number | undefined
 }
@@ -61,6 +70,12 @@ export const makeMemoryStorage = (
         arrivals.signal
       )
 
+    const old = (olderThan: Duration.Duration): Effect.Effect<ReadonlyArray<Row>> =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const before = now - Duration.toMillis(olderThan)
+        return [...rows.values()].filter(({ deliveredAt }) => deliveredAt !== undefined && deliveredAt < before)
+      })
+
     const dead = (filter: DeadLetterFilter): ReadonlyArray<DeadLetter> =>
       [...rows.values()].flatMap((row) => {
         if (row.dead === undefined) return []
@@ -88,6 +103,7 @@ export const makeMemoryStorage = (
               createdAt,
               attempts: 0,
               availableAt: undefined,
+              reason: "",
               dead: undefined,
               deliveredAt: undefined
             })
@@ -152,6 +168,7 @@ export const makeMemoryStorage = (
               case "Deferred": {
                 row.attempts = settlement.attempts
                 row.availableAt = now + Duration.toMillis(settlement.delay)
+                row.reason = settlement.reason
                 break
               }
               case "Dead": {
@@ -162,14 +179,13 @@ export const makeMemoryStorage = (
           }
           return true
         }),
-      purge: (options) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const before = now - Duration.toMillis(options.olderThan)
-          const old = [...rows.values()].filter(({ deliveredAt }) => deliveredAt !== undefined && deliveredAt < before)
-            .slice(0, options.limit)
-          for (const row of old) rows.delete(row.sequence)
-          return old.length
+      purge: ({ limit, olderThan }) =>
+        Effect.map(old(olderThan), (all) => {
+          const some = all.slice(0, limit)
+          for (const row of some) rows.delete(row.sequence)
+          return some.length
         }),
+      purgeable: (olderThan) => Effect.map(old(olderThan), (all) => all.length),
       statistics: Effect.map(Clock.currentTimeMillis, (now) => {
         let pending = 0
         let dead = 0
@@ -181,6 +197,35 @@ export const makeMemoryStorage = (
           oldest = Math.min(oldest, row.createdAt)
         }
         return { pending, dead, oldestAge: Duration.millis(now - oldest) }
+      }),
+      backlog: ({ after, key, limit, topic }) =>
+        Effect.map(Clock.currentTimeMillis, (now) =>
+          [...rows.values()].filter((row) =>
+            isPending(row) && row.sequence > (after ?? 0n) && (topic === undefined || topic === row.message.topic) &&
+            (key === undefined || key === row.message.key)
+          ).slice(0, limit).map((row): Pending => ({
+            ...entryOf(row),
+            createdAt: DateTime.unsafeMake(row.createdAt),
+            deferred: row.availableAt === undefined
+              ? undefined
+              : { due: Duration.millis(Math.max(0, row.availableAt - now)), reason: row.reason }
+          }))),
+      backlogCounts: Effect.map(Clock.currentTimeMillis, (now) => {
+        const topics = new Map<string, { count: number; oldest: number }>()
+        for (const row of rows.values()) {
+          if (!isPending(row)) {
+            continue
+          }
+          const { count = 0, oldest = now } = topics.get(row.message.topic) ?? {}
+          topics.set(row.message.topic, { count: count + 1, oldest: Math.min(oldest, row.createdAt) })
+        }
+        return [...topics].map(([topic, { count, oldest }]) => ({
+          topic,
+          count,
+          oldestAge: Duration.millis(now - oldest)
+        })).sort((a, b) =>
+          b.count - a.count
+        )
       }),
       deadLetters: ({ limit, ...filter }) => Effect.sync(() => dead(filter).slice(0, limit)),
       deadLetterCounts: (filter) =>

@@ -75,6 +75,7 @@ const mutants: ReadonlyArray<Mutant> = [
     breaks: ["window"],
     mutation: ports(({ owner }) => ({
       owner: BucketOwner.BucketOwner.of({
+        ...owner,
         join: Effect.map(owner.join, (membership) => ({
           ...membership,
           holding: Effect.map(membership.holding, (holding) => ({ ...holding, trustedUntil: 2n ** 63n }))

@@ -195,7 +195,10 @@ export class Machine {
       settle: (token, settlements, options) =>
         this.send("settle")(database.settle(token, this.id, settlements, options?.keep === true)),
       purge: ({ olderThan }) => read(database.purge(loop.now - Duration.toMillis(olderThan))),
+      purgeable: () => Effect.die("nobody asks"),
       statistics: Effect.die("nobody asks"),
+      backlog: () => Effect.die("nobody asks"),
+      backlogCounts: Effect.die("nobody asks"),
       deadLetters: () => Effect.die("nobody asks"),
       deadLetterCounts: () => Effect.die("nobody asks"),
       redrive: () => Effect.die("nobody asks"),

@@ -157,11 +157,12 @@ export const makeOwner = (options: {
             ),
             hand.surplus
           )
-        }))
+        })),
+      report: () => Effect.void
     }
   })
 
-  return { join }
+  return { join, ownership: Effect.die("nobody asks") }
 }
 
 /** What of a lease a relay would see a difference in. */

@@ -1,7 +1,7 @@
 import { type Broker, BucketOwner, type Message, Outbox, OutboxStorage, Relay, Transaction } from "@effect-cqrs/core"
 import { type Duration, Effect, Layer, Schedule, TestClock } from "effect"
 import type { Noticed } from "../fixtures.ts"
-import { quiet, relay, RelayGround, RoomClosed, RoomOpened, Scripted, settled } from "../fixtures.ts"
+import { ownerOf, quiet, relay, RelayGround, RoomClosed, RoomOpened, Scripted, settled } from "../fixtures.ts"
 
 /** Commits events; `room n` goes to the topic of rooms with the room as its key. */
 export const commit = (...events: ReadonlyArray<RoomClosed | RoomOpened | Noticed>) =>
@@ -50,7 +50,7 @@ export const manualOn = (
     const storage = yield* OutboxStorage.OutboxStorage
     const owner = given.membership === undefined
       ? yield* BucketOwner.BucketOwner
-      : { join: Effect.succeed(given.membership) }
+      : ownerOf(Effect.succeed(given.membership))
     return yield* Relay.make({ lanes: 1, ...options }).pipe(
       Effect.provideService(OutboxStorage.OutboxStorage, { ...storage, ...given.storage?.(storage) }),
       Effect.provideService(BucketOwner.BucketOwner, owner)

@@ -1,10 +1,10 @@
-import { type DeadLetter, type DeadLetterFilter, hashesOf, type OutboxStorage } from "@effect-cqrs/core/OutboxStorage"
+import type { DeadLetter, DeadLetterFilter, OutboxStorage } from "@effect-cqrs/core/OutboxStorage"
 import * as Effect from "effect/Effect"
 import { chunksOf } from "./chunks.ts"
 import type { DeadLetterStatements, DeadWhere, Dialect, Names } from "./dialect.ts"
 import { bySequence, deadLetterOf, type DeadRow } from "./entry.ts"
 import type { Queries } from "./queries.ts"
-import { whole } from "./reading.ts"
+import { whereOf, whole } from "./reading.ts"
 import { inOrder } from "./settling.ts"
 
 /** The setting that grows with each redrive and discard. */
@@ -42,7 +42,7 @@ export const deadLetters = (
   return {
     deadLetters: ({ limit: asked, ...filter }) => {
       const limit = whole(asked)
-      const where = whereOf(filter)
+      const where = deadWhereOf(filter)
       return limit === 0 ? Effect.succeed([]) : Effect.map(
         Effect.forEach(
           chunksOf(all, statements.bucketsPerList),
@@ -55,7 +55,7 @@ export const deadLetters = (
     deadLetterCounts: (filter) =>
       Effect.map(
         query<{ readonly topic: string; readonly reason: string | null; readonly count: number | bigint | string }>(
-          statements.counts(whereOf(filter))
+          statements.counts(deadWhereOf(filter))
         ),
         (rows) =>
           rows.map(({ count, reason, topic }) => ({ topic, reason: reason ?? "", count: Number(count) })).sort((a, b) =>
@@ -71,13 +71,8 @@ export const deadLetters = (
   }
 }
 
-const whereOf = ({ after, key, since, topic, until }: DeadLetterFilter): DeadWhere => ({
-  after,
+const deadWhereOf = ({ since, until, ...filter }: DeadLetterFilter): DeadWhere => ({
+  ...whereOf(filter),
   since: since === undefined ? undefined : since.epochMillis * 1000,
-  until: until === undefined ? undefined : until.epochMillis * 1000,
-  topic: topic === undefined ? undefined : { text: topic, hash: hashesOf({ topic, key: undefined, id: "" }).topic },
-  key: key === undefined ? undefined : {
-    text: key,
-    hash: topic === undefined ? undefined : hashesOf({ topic, key, id: "" }).key
-  }
+  until: until === undefined ? undefined : until.epochMillis * 1000
 })

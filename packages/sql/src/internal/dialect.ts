@@ -92,7 +92,8 @@ export interface Dialect {
     readonly registered: (raw: unknown) => bigint
     /** Lengthens the lease of a relay that has not run out. */
     readonly renew: (names: Names, relay: bigint, termMicros: number) => Query
-    /** The relays and whether their leases run: `id`, `alive` (1 or 0). */
+    /** The relays, whether their leases run, for how many microseconds, and what they report: `id`, `alive` (1 or 0),
+     * `expiresIn`, `suspended`. */
     readonly relays: (names: Names) => Query
     /** The buckets, who owns them and what speaks against them: `bucket`, `relay`, `deaths`, `suspect`, `suspectDeaths`. */
     readonly owners: (names: Names) => Query
@@ -112,6 +113,8 @@ export interface Dialect {
     readonly suspect: (names: Names, relay: bigint, bucket: number, sequence: bigint | undefined) => Query
     /** Forgets what speaks against buckets of a relay. */
     readonly acquit: (names: Names, relay: bigint, buckets: ReadonlyArray<number>) => Query
+    /** Notes what a relay says of itself. */
+    readonly report: (names: Names, relay: bigint, suspended: string) => Query
     /** Gives buckets back. */
     readonly release: (names: Names, relay: bigint, buckets: ReadonlyArray<number>) => Query
     /** A relay's end, at once. */
@@ -177,6 +180,8 @@ export interface Dialect {
   readonly affected: (raw: unknown) => number
   /** Those of some tables that are there. */
   readonly existing: (tables: ReadonlyArray<string>) => Query
+  /** `name`: the indexes of some tables. */
+  readonly indexes: (tables: ReadonlyArray<string>) => Query
   readonly isMissingTable: (error: SqlError) => boolean
   /** The user may not do this, or not come in. */
   readonly isDenied: (error: unknown) => boolean
@@ -248,18 +253,28 @@ export interface OutboxStatements {
   /** `sequence`: some that were kept longer ago, the oldest. */
   readonly purgeable: (options: { readonly olderMicros: number; readonly limit: number }) => Query
   readonly purge: (sequences: ReadonlyArray<bigint>) => Query
+  /** `count`: how many were kept longer ago. */
+  readonly purgeableCount: (olderMicros: number) => Query
   /** `pending`, `dead`, `age` in microseconds. */
   readonly statistics: Query
+  /** The first pending rows, with the columns of `PendingRow`, in no promised order. */
+  readonly backlog: (where: Where, limit: number) => Query
+  /** `topic`, `count`, `age` in microseconds. */
+  readonly backlogCounts: Query
 }
 
-/** Which dead letters; times in microseconds since 1970. */
-export interface DeadWhere {
+/** Which rows. */
+export interface Where {
   readonly topic: { readonly text: string; readonly hash: number } | undefined
   /** The hash is that of topic and key. */
   readonly key: { readonly text: string; readonly hash: number | undefined } | undefined
+  readonly after: bigint | undefined
+}
+
+/** Which dead letters; times in microseconds since 1970. */
+export interface DeadWhere extends Where {
   readonly since: number | undefined
   readonly until: number | undefined
-  readonly after: bigint | undefined
 }
 
 export interface DeadLetterStatements {

@@ -1,6 +1,7 @@
 import * as Message from "@effect-cqrs/core/Message"
-import type { DeadLetter, Entry } from "@effect-cqrs/core/OutboxStorage"
+import type { DeadLetter, Entry, Pending } from "@effect-cqrs/core/OutboxStorage"
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import { bucketAt } from "./places.ts"
 
@@ -25,6 +26,13 @@ export interface DeadRow extends EntryRow {
   readonly last_error: string | null
   readonly exhausted: string | null
   readonly dead_at: number | bigint | string
+}
+
+export interface PendingRow extends EntryRow {
+  readonly created_at: number | bigint | string
+  /** Microseconds from now, or null if it is in its bucket. */
+  readonly due: number | bigint | string | null
+  readonly last_error: string | null
 }
 
 /** The columns of a {@link EntryRow}, but for its sequence. */
@@ -78,6 +86,14 @@ export const deadLetterOf = (row: DeadRow, buckets: number): DeadLetter => ({
   reason: row.last_error ?? "",
   policy: row.exhausted === "skip" ? "skip" : "halt",
   diedAt: DateTime.unsafeMake(Math.floor(Number(row.dead_at) / 1000))
+})
+
+export const pendingOf = (row: PendingRow, buckets: number): Pending => ({
+  ...entryOf(row, buckets),
+  createdAt: DateTime.unsafeMake(Math.floor(Number(row.created_at) / 1000)),
+  deferred: row.due === null
+    ? undefined
+    : { due: Duration.micros(BigInt(Math.max(0, Number(row.due)))), reason: row.last_error ?? "" }
 })
 
 /** The row's message, or why it is none. */

@@ -40,12 +40,15 @@ export const holdingOf = (hand: Hand, lease: Pick<Holding, "token" | "trustedUnt
   ...lease,
   buckets: hand.leases.map(({ bucket }) => bucket),
   surplus: hand.surplus,
-  suspicions: new Map(
-    hand.leases.flatMap(({ bucket, deaths, suspect }) =>
+  suspicions: suspicionsOf(hand.leases)
+})
+
+export const suspicionsOf = (leases: ReadonlyArray<Lease>): ReadonlyMap<number, Suspicion> =>
+  new Map(
+    leases.flatMap(({ bucket, deaths, suspect }) =>
       deaths === 0 ? [] : [[bucket, suspicionOf(deaths, suspect)] as const]
     )
   )
-})
 
 /** Whether a relay would see no difference. */
 export const isSameHand = (one: Hand, other: Hand): boolean =>

@@ -1,13 +1,22 @@
-import { type Entry, hashesOf, type OutboxStorage, type Waiting } from "@effect-cqrs/core/OutboxStorage"
+import {
+  type Entry,
+  hashesOf,
+  type OutboxStorage,
+  type PendingFilter,
+  type Waiting
+} from "@effect-cqrs/core/OutboxStorage"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { chunksOf } from "./chunks.ts"
-import type { HeadsOf, OutboxStatements } from "./dialect.ts"
-import { bySequence, entryOf, type EntryRow } from "./entry.ts"
+import type { HeadsOf, OutboxStatements, Where } from "./dialect.ts"
+import { bySequence, entryOf, type EntryRow, pendingOf, type PendingRow } from "./entry.ts"
 import { bucketAt } from "./places.ts"
 import type { Queries } from "./queries.ts"
 
-type Reading = Pick<OutboxStorage["Type"], "read" | "pending" | "waiting" | "tail">
+type Reading = Pick<
+  OutboxStorage["Type"],
+  "read" | "pending" | "waiting" | "tail" | "statistics" | "backlog" | "backlogCounts"
+>
 
 /** What is in the buckets, and what waits beside them. */
 export const reading = (statements: OutboxStatements, buckets: number, { query }: Queries): Reading => {
@@ -63,9 +72,37 @@ export const reading = (statements: OutboxStatements, buckets: number, { query }
     tail: Effect.map(
       query<{ readonly sequence: number | string | null }>(statements.tail),
       ([row]) => BigInt(row?.sequence ?? 0)
+    ),
+    statistics: Effect.map(
+      query<Record<"pending" | "dead" | "age", number | bigint | string | null>>(statements.statistics),
+      ([row]) => ({ pending: Number(row!.pending), dead: Number(row!.dead), oldestAge: micros(row!.age) })
+    ),
+    backlog: ({ limit, ...filter }) =>
+      limit <= 0 ? Effect.succeed([]) : Effect.map(
+        query<PendingRow>(statements.backlog(whereOf(filter), whole(limit))),
+        (rows) => bySequence(rows.map((row) => pendingOf(row, buckets)))
+      ),
+    backlogCounts: Effect.map(
+      query<{ readonly topic: string } & Record<"count" | "age", number | bigint | string>>(statements.backlogCounts),
+      (rows) =>
+        rows.map(({ age, count, topic }) => ({ topic, count: Number(count), oldestAge: micros(age) })).sort((a, b) =>
+          b.count - a.count
+        )
     )
   }
 }
+
+export const whereOf = ({ after, key, topic }: PendingFilter): Where => ({
+  after,
+  topic: topic === undefined ? undefined : { text: topic, hash: hashesOf({ topic, key: undefined, id: "" }).topic },
+  key: key === undefined ? undefined : {
+    text: key,
+    hash: topic === undefined ? undefined : hashesOf({ topic, key, id: "" }).key
+  }
+})
+
+/** Of a row that a clock which went back makes younger than it can be. */
+const micros = (age: unknown): Duration.Duration => Duration.micros(BigInt(Math.max(0, Number(age))))
 
 /** A number of ours, as part of a statement. */
 export const whole = (number: number): number => Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(number)))

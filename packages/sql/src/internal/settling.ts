@@ -12,7 +12,7 @@ export const settling = (
   names: Names,
   statements: OutboxStatements,
   { execute, query, together, write }: Queries
-): Pick<OutboxStorage["Type"], "settle" | "purge"> => ({
+): Pick<OutboxStorage["Type"], "settle" | "purge" | "purgeable"> => ({
   settle: (token, settlements, options) => {
     const keep = options?.keep === true
     const delivered = inOrder(settlements.flatMap((one) => one._tag === "Delivered" ? [one.sequence] : []))
@@ -41,6 +41,13 @@ export const settling = (
       Effect.catchAll((error) => error === "superseded" ? Effect.succeed(false) : Effect.fail(error))
     )
   },
+  purgeable: (olderThan) =>
+    Effect.map(
+      query<{ readonly count: number | string }>(
+        statements.purgeableCount(whole(Duration.toMillis(olderThan) * 1000))
+      ),
+      ([row]) => Number(row?.count)
+    ),
   purge: ({ limit, olderThan }) =>
     Effect.flatMap(
       query<{ readonly sequence: number | string }>(

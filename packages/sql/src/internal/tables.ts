@@ -25,8 +25,24 @@ export const isBuckets = (buckets: number): boolean =>
 /** A lease is renewed three times in its term: a shorter one would be lost to any pause. */
 export const isLease = (lease: Duration.Duration): boolean => Duration.toMillis(lease) >= 100
 
+/** All tables but that of the migrations. */
+export const tablesOf = (dialect: Dialect, names: Names): ReadonlyArray<string> => [
+  names.outbox,
+  names.inbox,
+  names.inboxStart,
+  names.idempotency,
+  names.settings,
+  names.relay,
+  names.lease,
+  ...dialect.append.lockTables(names)
+]
+
+export const indexesOf = (
+  names: Names
+): ReadonlyArray<string> => [`${names.outbox}_bucket`, `${names.inbox}_handled_at`, `${names.idempotency}_claimed_at`]
+
 /** The last migration that was applied, or 0. */
-const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError> =>
+export const versionOf = (sql: SqlClient, names: Names): Effect.Effect<number, SqlError> =>
   Effect.map(
     sql.unsafe<{ readonly id: number | null }>(`select max(migration_id) as id from ${names.migrations}`)
       .withoutTransform,
@@ -64,16 +80,7 @@ export const verify = (sql: SqlClient, dialect: Dialect, names: Names): Effect.E
             `${expected.id}: update @effect-cqrs/sql`
       })
     }
-    yield* check([
-      names.outbox,
-      names.inbox,
-      names.inboxStart,
-      names.idempotency,
-      names.settings,
-      names.relay,
-      names.lease,
-      ...dialect.append.lockTables(names)
-    ])
+    yield* check(tablesOf(dialect, names))
   })
 
 /** The number of buckets that is stored; the first to ask stores the one it wants. */

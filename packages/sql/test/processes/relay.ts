@@ -60,6 +60,7 @@ const layerBroker = ({ deliveries }: Target, relay: string) =>
 const layerWatched = Layer.effect(
   BucketOwner.BucketOwner,
   Effect.map(BucketOwner.BucketOwner, (owner) => ({
+    ...owner,
     join: Effect.tap(owner.join, ({ changes, holding }) =>
       Effect.forkScoped(Effect.forever(Effect.gen(function*() {
         const version = yield* changes.version

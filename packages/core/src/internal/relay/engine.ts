@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import { BucketOwner } from "../../BucketOwner.ts"
 import * as Metrics from "../../Metrics.ts"
 import { OutboxStorage, type StorageError } from "../../OutboxStorage.ts"
@@ -39,7 +40,9 @@ export const makeEngine = (settings: Settings) =>
     const bell = yield* Wake.make
     /** What lanes wait for beside it while another one tries the broker. */
     const freed = yield* Wake.make
-    const suspensions = new Suspensions(settings.backoff, bell, freed)
+    /** Raised when something is suspended, or is back. */
+    const turned = yield* Wake.make
+    const suspensions = new Suspensions(settings.backoff, turned, bell, freed)
     const gate = makeGate(settings.lanes)
     const leases = new LeaseCounts()
     yield* Effect.addFinalizer(() =>
@@ -214,6 +217,16 @@ export const makeEngine = (settings: Settings) =>
       )
     }
 
+    /** For those who watch: nothing rests on it, and a storage that is out is told later. */
+    const report: Effect.Effect<never> = Effect.forever(Effect.gen(function*() {
+      const seen = yield* turned.version
+      yield* Effect.retry(
+        Effect.suspend(() => membership.report(suspensions.all)),
+        Schedule.spaced(settings.pollMillis)
+      ).pipe(Effect.ignore)
+      yield* turned.waitPast(seen)
+    }))
+
     const run = (stopping: Effect.Effect<void>): Effect.Effect<void> =>
       Effect.gen(function*() {
         let stopped = false
@@ -229,12 +242,14 @@ export const makeEngine = (settings: Settings) =>
             (version) => Effect.zipRight(Effect.zipRight(countLeases, bell.signal), announce(version))
           )
         const announcing = yield* Effect.fork(Effect.flatMap(membership.changes.version, announce))
+        const reporting = yield* Effect.fork(Effect.zipRight(turned.waitPast(0), report))
         const purging = settings.retention === undefined ? undefined : yield* Effect.fork(purge(settings.retention))
         yield* Effect.forEach(lanes, (lane) => runLane(lane, () => stopped), {
           concurrency: "unbounded",
           discard: true
         })
         yield* Fiber.interrupt(announcing)
+        yield* Fiber.interrupt(reporting)
         if (purging !== undefined) yield* Fiber.interrupt(purging)
       }).pipe(
         Effect.ensuring(Effect.sync(() => watch.state = watch.state === "stopping" ? "stopped" : "dead")),

@@ -1,7 +1,9 @@
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
+import type { Suspended } from "../../BucketOwner.ts"
 import type { Wake } from "../../Wake.ts"
 import { backoffAfter } from "../scheduleDelay.ts"
 import { SuspensionCounts, wholeBroker } from "./counting.ts"
@@ -39,11 +41,26 @@ export class Suspensions {
 
   constructor(
     private readonly backoff: Schedule.Schedule<unknown, unknown>,
+    /** Raised when something goes out, or is back. */
+    private readonly changed: Wake,
     /** Raised when something is back: other lanes may go on then. */
     private readonly recovered: Wake,
     /** Raised when a lane has tried the broker, or had nothing to try it with: for those that came meanwhile. */
     private readonly freed: Wake
   ) {}
+
+  /** What is out now. */
+  get all(): ReadonlyArray<Suspended> {
+    const of = (topic: string | undefined, { reason, since }: Suspension): Suspended => ({
+      topic,
+      reason,
+      since: DateTime.unsafeMake(since)
+    })
+    return [
+      ...this.broker === undefined ? [] : [of(undefined, this.broker)],
+      ...Array.from(this.destinations, ([topic, suspension]) => of(topic, suspension))
+    ]
+  }
 
   /** Until when nothing is to be published at all. */
   get brokerUntil(): number | undefined {
@@ -102,15 +119,18 @@ export class Suspensions {
   readonly learn = (report: Report): Effect.Effect<void> =>
     Effect.gen(this, function*() {
       if (report.brokerOut !== undefined) {
-        if (this.broker === undefined) {
+        const previous = this.broker
+        this.broker = yield* this.suspend(previous, report.brokerOut)
+        if (previous === undefined) {
           this.counts.out(wholeBroker)
           yield* Effect.logWarning(`The broker is out: ${report.brokerOut}`)
+          yield* this.changed.signal
         }
-        this.broker = yield* this.suspend(this.broker, report.brokerOut)
       } else if (this.broker !== undefined && report.isBrokerWell) {
         this.broker = undefined
         this.counts.back(wholeBroker)
         yield* Effect.logInfo("The broker is back")
+        yield* this.changed.signal
         yield* this.recovered.signal
       }
       for (const topic of report.well) {
@@ -118,16 +138,17 @@ export class Suspensions {
         if (!report.out.has(topic) && this.destinations.delete(topic)) {
           this.counts.back(topic)
           yield* Effect.logInfo(`The destination ${topic} is back`)
+          yield* this.changed.signal
           yield* this.recovered.signal
         }
       }
       for (const [topic, reason] of report.out) {
         const previous = this.destinations.get(topic)
-        if (previous === undefined) {
-          this.counts.out(topic)
-          yield* Effect.logWarning(`The destination ${topic} is out: ${reason}`)
-        }
         this.destinations.set(topic, yield* this.suspend(previous, reason))
+        if (previous !== undefined) continue
+        this.counts.out(topic)
+        yield* Effect.logWarning(`The destination ${topic} is out: ${reason}`)
+        yield* this.changed.signal
       }
     })
 

@@ -16,10 +16,11 @@ const out = (topic: string) => report({ out: new Map([[topic, "no such topic"]])
 const well = (topic: string) => report({ well: new Set([topic]) })
 
 /** Waits of 1, 2, 4 … seconds. */
-const suspensions = Effect.zipWith(Wake.make, Wake.make, (recovered, freed) => ({
+const suspensions = Effect.map(Effect.all([Wake.make, Wake.make, Wake.make]), ([changed, recovered, freed]) => ({
+  changed,
   recovered,
   freed,
-  all: new Suspensions(Schedule.exponential("1 second"), recovered, freed)
+  all: new Suspensions(Schedule.exponential("1 second"), changed, recovered, freed)
 }))
 
 const it_ = (name: string, test: Effect.Effect<void>) => it.effect(name, () => Effect.provide(test, quiet))
@@ -84,6 +85,32 @@ describe("Suspensions", () => {
       yield* entered.leave
       yield* freed.waitPast(version)
       assert.isObject(all.enter(1000))
+    })
+  )
+
+  it_(
+    "says what is out, since when and why, and that it has changed",
+    Effect.gen(function*() {
+      const { all, changed } = yield* suspensions
+      yield* TestClock.setTime(1000)
+      yield* all.learn(out("rooms"))
+      const version = yield* changed.version
+      yield* TestClock.setTime(5000)
+      yield* all.learn(report({ out: new Map([["rooms", "another reason"]]) }))
+      assert.strictEqual(yield* changed.version, version)
+      yield* all.learn(brokerOut)
+      assert.isAbove(yield* changed.version, version)
+      assert.deepStrictEqual(
+        all.all.map(({ reason, since, topic }) => ({ topic, reason, since: since.epochMillis })),
+        [
+          { topic: undefined, reason: "connection refused", since: 5000 },
+          { topic: "rooms", reason: "another reason", since: 1000 }
+        ]
+      )
+      const before = yield* changed.version
+      yield* all.learn(well("rooms"))
+      assert.isAbove(yield* changed.version, before)
+      assert.deepStrictEqual(all.all, [])
     })
   )
 

@@ -46,6 +46,11 @@ primary key (migration_id)
     `where t.table_schema = database() and t.table_name in (${tables.map(() => "?").join(", ")})`,
     tables
   ],
+  indexes: (tables) => [
+    "select distinct s.index_name as name from information_schema.statistics s " +
+    `where s.table_schema = database() and s.table_name in (${tables.map(() => "?").join(", ")})`,
+    tables
+  ],
   affected: (raw) => {
     const header: unknown = Array.isArray(raw) ? raw.at(-1) : raw
     return (header as { readonly affectedRows: number }).affectedRows

@@ -13,7 +13,12 @@ export const lease: Dialect["lease"] = {
     `update ${names.relay} set expires_at = ${now} + ? where id = ? and expires_at > ${now}`,
     [termMicros, String(relay)]
   ],
-  relays: (names) => [`select cast(id as char) as id, expires_at > ${now} as alive from ${names.relay}`, []],
+  relays: (
+    names
+  ) => [
+    `select cast(id as char) as id, expires_at > ${now} as alive, expires_at - ${now} as expiresIn, suspended from ${names.relay}`,
+    []
+  ],
   owners: (names) => [
     "select bucket, cast(relay_id as char) as relay, deaths, cast(suspect as char) as suspect, " +
     `suspect_deaths as suspectDeaths from ${names.lease}`,
@@ -47,6 +52,10 @@ export const lease: Dialect["lease"] = {
     `where relay_id = ${relay} and bucket in (${buckets.join(", ")})`,
     [],
     "text"
+  ],
+  report: (names, relay, suspended) => [
+    `update ${names.relay} set suspended = ? where id = ?`,
+    [suspended, String(relay)]
   ],
   release: (names, relay, buckets) => [
     `${committed}; ${updateOf(names.lease)} relay_id = null where relay_id = ${relay} and bucket in (${

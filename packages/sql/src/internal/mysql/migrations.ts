@@ -37,7 +37,7 @@ index ${names.outbox}_bucket (bucket, sequence, topic_hash, key_hash, payload_by
 ) ${table}`,
     // an id never comes back, and so it is the fencing token
     `create table if not exists ${names.relay} ` +
-    `(id bigint not null auto_increment primary key, expires_at bigint not null) ${table}`,
+    `(id bigint not null auto_increment primary key, expires_at bigint not null, suspended mediumtext) ${table}`,
     `create table if not exists ${names.lease} (bucket int not null primary key, relay_id bigint, ` +
     `deaths int not null default 0, suspect bigint, suspect_deaths int not null default 0) ${table}`,
     `create table if not exists ${names.keyLock} (slot int not null primary key) ${table}`,

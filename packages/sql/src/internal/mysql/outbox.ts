@@ -1,6 +1,7 @@
 import type { Dialect } from "../dialect.ts"
 import { columns } from "../entry.ts"
 import { aside, beside, isBeside, isKept, isPending, latestKept, strangePlaces } from "../places.ts"
+import { conditions } from "./deadLetters.ts"
 import { among, committed, deleteFrom, join, now, text, updateOf } from "./text.ts"
 
 export const outbox: Dialect["outbox"] = (names, buckets) => {
@@ -83,8 +84,27 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
       [],
       "text"
     ],
+    purgeableCount: (olderMicros) => [
+      `select count(*) as count from ${indexed} where ${isKept} ` +
+      `and bucket > -((${now} - ${olderMicros}) div 60000000)`,
+      [],
+      "text"
+    ],
     purge: (sequences) => [
       `${committed}; ${deleteFrom(table)} where ${among(sequences)} and ${isKept}`,
+      [],
+      "text"
+    ],
+    backlog: (where, limit) => [
+      `select sequence, ${columns.join(", ")}, created_at, last_error, ` +
+      `case when ${isBeside(buckets)} then available_at - ${now} end as due from ${table} force index (primary) ` +
+      `where ${pending} and ${conditions(where)} order by sequence limit ${limit}`,
+      [],
+      "text"
+    ],
+    backlogCounts: [
+      `select min(topic) as topic, count(*) as count, ${now} - min(created_at) as age from ${table} where ${pending} ` +
+      "group by cast(topic as binary)",
       [],
       "text"
     ],

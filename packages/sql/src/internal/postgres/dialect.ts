@@ -43,6 +43,11 @@ name text not null
     "select name from unnest($1::text[]) name where to_regclass(name) is not null",
     [tables]
   ],
+  indexes: (tables) => [
+    "select i.indexrelid::regclass::text as name from pg_index i " +
+    "where i.indrelid in (select to_regclass(name) from unnest($1::text[]) name)",
+    [tables]
+  ],
   affected: (raw) => (raw as { readonly rowCount: number | null }).rowCount ?? 0,
   isMissingTable: (error) => ["42P01", "42703"].includes(codeOf(error)),
   isDenied: (error) => ["42501", "28000", "28P01", "3D000"].includes(codeOf(error)),

@@ -16,7 +16,8 @@ export const lease: Dialect["lease"] = {
     [termMicros, String(relay)]
   ],
   relays: (names) => [
-    `select id::text as id, case when expires_at > ${now} then 1 else 0 end as alive from ${names.relay}`,
+    `select id::text as id, case when expires_at > ${now} then 1 else 0 end as alive, ` +
+    `(expires_at - ${now})::text as "expiresIn", suspended from ${names.relay}`,
     []
   ],
   owners: (names) => [
@@ -46,6 +47,10 @@ export const lease: Dialect["lease"] = {
     `update ${names.lease} set deaths = 0, suspect = null, suspect_deaths = 0 ` +
     "where relay_id = $1::bigint and bucket = any($2::integer[])",
     [String(relay), buckets]
+  ],
+  report: (names, relay, suspended) => [
+    `update ${names.relay} set suspended = $2 where id = $1::bigint`,
+    [String(relay), suspended]
   ],
   release: (names, relay, buckets) => [
     `update ${names.lease} set relay_id = null where relay_id = $1::bigint and bucket = any($2::integer[])`,

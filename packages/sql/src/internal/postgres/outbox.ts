@@ -1,6 +1,7 @@
 import type { Dialect } from "../dialect.ts"
 import { columns } from "../entry.ts"
 import { aside, beside, isBeside, isKept, isPending, latestKept, strangePlaces } from "../places.ts"
+import { conditions, parameters } from "./deadLetters.ts"
 import { fromPlace, join, list, now, smallest } from "./text.ts"
 
 export const outbox: Dialect["outbox"] = (names, buckets) => {
@@ -80,7 +81,21 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
       `where ${isKept} and bucket > -((${now} - $1::bigint) / 60000000) order by bucket desc, ${table}.sequence desc limit $2`,
       [olderMicros, limit]
     ],
+    purgeableCount: (olderMicros) => [
+      `select count(*) as count from ${table} where ${isKept} and bucket > -((${now} - $1::bigint) / 60000000)`,
+      [olderMicros]
+    ],
     purge: (sequences) => [`delete from ${table} where sequence = any($1::bigint[]) and ${isKept}`, [list(sequences)]],
+    backlog: (where, limit) => [
+      `select o.sequence::text as sequence, ${columns.map((column) => `o.${column}`).join(", ")}, ` +
+      `o.created_at, o.last_error, case when ${isBeside(buckets)} then o.available_at - ${now} end as due ` +
+      `from ${table} o where ${pending} and ${conditions} order by o.sequence limit $6`,
+      [...parameters(where), limit]
+    ],
+    backlogCounts: [
+      `select topic, count(*) as count, ${now} - min(created_at) as age from ${table} where ${pending} group by topic`,
+      []
+    ],
     statistics: [
       `select (select count(*) from ${table} where bucket >= 0) + ` +
       `(select count(*) from ${table} where bucket > ${latestKept} and bucket < ${-buckets}) + ` +

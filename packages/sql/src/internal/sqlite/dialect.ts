@@ -44,6 +44,10 @@ name varchar(255) not null
     "(select lower(name) from sqlite_schema where type = 'table')",
     [JSON.stringify(tables)]
   ],
+  indexes: (tables) => [
+    "select name from sqlite_schema where type = 'index' and lower(tbl_name) in (select lower(value) from json_each(?))",
+    [JSON.stringify(tables)]
+  ],
   affected: (raw) => (raw as { readonly changes: number }).changes,
   isMissingTable: (error) => /no such (table|column)/i.test(textOf(error)),
   isDenied: (error) => /readonly database|unable to open/i.test(textOf(error)),

@@ -13,7 +13,11 @@ export const lease: Dialect["lease"] = {
     `update ${names.relay} set expires_at = ${now} + ? where id = ${relay} and expires_at > ${now}`,
     [termMicros]
   ],
-  relays: (names) => [`select cast(id as text) as id, expires_at > ${now} as alive from ${names.relay}`, []],
+  relays: (names) => [
+    `select cast(id as text) as id, expires_at > ${now} as alive, ` +
+    `expires_at - ${now} as expiresIn, suspended from ${names.relay}`,
+    []
+  ],
   owners: (names) => [
     "select bucket, cast(relay_id as text) as relay, deaths, cast(suspect as text) as suspect, " +
     `suspect_deaths as suspectDeaths from ${names.lease}`,
@@ -41,6 +45,10 @@ export const lease: Dialect["lease"] = {
     `update ${names.lease} set deaths = 0, suspect = null, suspect_deaths = 0 ` +
     `where relay_id = ${relay} and bucket in (${buckets.join(", ")})`,
     []
+  ],
+  report: (names, relay, suspended) => [
+    `update ${names.relay} set suspended = ? where id = ${relay}`,
+    [suspended]
   ],
   release: (names, relay, buckets) => [
     `update ${names.lease} set relay_id = null where relay_id = ${relay} and bucket in (${buckets.join(", ")})`,

@@ -31,7 +31,8 @@ created_at integer not null
     `create index if not exists ${names.outbox}_bucket ` +
     `on ${names.outbox} (bucket, sequence, topic_hash, key_hash, payload_bytes)`,
     // autoincrement: an id never comes back, and so it is the fencing token
-    `create table if not exists ${names.relay} (id integer primary key autoincrement, expires_at integer not null)`,
+    `create table if not exists ${names.relay} ` +
+    "(id integer primary key autoincrement, expires_at integer not null, suspended text)",
     `create table if not exists ${names.lease} (bucket integer primary key not null, relay_id integer, ` +
     "deaths integer not null default 0, suspect integer, suspect_deaths integer not null default 0)",
     `create table if not exists ${names.inbox} (

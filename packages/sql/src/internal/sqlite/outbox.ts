@@ -1,6 +1,7 @@
 import type { Dialect } from "../dialect.ts"
 import { columns } from "../entry.ts"
 import { aside, beside, isBeside, isKept, isPending, latestKept, strangePlaces } from "../places.ts"
+import { conditions, parameters } from "./deadLetters.ts"
 import { join, list, now, sequences } from "./text.ts"
 
 export const outbox: Dialect["outbox"] = (names, buckets) => {
@@ -79,7 +80,21 @@ export const outbox: Dialect["outbox"] = (names, buckets) => {
       `and bucket > -((${now} - ?) / 60000000) order by bucket desc, ${table}.sequence desc limit ?`,
       [olderMicros, limit]
     ],
+    purgeableCount: (olderMicros) => [
+      `select count(*) as count from ${indexed} where ${isKept} and bucket > -((${now} - ?) / 60000000)`,
+      [olderMicros]
+    ],
     purge: (chosen) => [`delete from ${table} where sequence in ${sequences} and ${isKept}`, [list(chosen)]],
+    backlog: (where, limit) => [
+      `select cast(sequence as text) as sequence, ${columns.join(", ")}, created_at, last_error, ` +
+      `case when ${isBeside(buckets)} then available_at - ${now} end as due from ${table} ` +
+      `where ${pending} and ${conditions} order by ${table}.sequence limit ?6`,
+      [...parameters(where), limit]
+    ],
+    backlogCounts: [
+      `select topic, count(*) as count, ${now} - min(created_at) as age from ${table} where ${pending} group by topic`,
+      []
+    ],
     statistics: [
       `select (select count(*) from ${indexed} where bucket >= 0) + ` +
       `(select count(*) from ${indexed} where bucket > ${latestKept} and bucket < ${-buckets}) + ` +

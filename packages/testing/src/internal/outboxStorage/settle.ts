@@ -254,7 +254,8 @@ export const settleCases = <R>({ facts, it, itWith }: Topic<R>): void => {
         assert.deepStrictEqual(yield* deadLetters(), [])
         const { dead: buried, pending } = yield* statistics
         assert.deepStrictEqual({ buried, pending }, { buried: 0, pending: 2 })
-        const { purge } = yield* OutboxStorage
+        const { purge, purgeable } = yield* OutboxStorage
+        assert.strictEqual(yield* purgeable(Duration.hours(1)), 0)
         assert.strictEqual(yield* purge({ olderThan: Duration.hours(1), limit: 100 }), 0)
       })
     )
@@ -267,7 +268,7 @@ export const settleCases = <R>({ facts, it, itWith }: Topic<R>): void => {
           const stored = Array.from({ length: 9 }, (_, n) => messageOf({ key: `key ${n}` }))
           yield* append(stored)
           const entries = yield* read()
-          const { purge } = yield* OutboxStorage
+          const { purge, purgeable } = yield* OutboxStorage
           yield* settle(entries.slice(0, 3).map(delivered), { keep: true })
           yield* settle([delivered(entries[0]!)])
           yield* settle([delivered(entries[0]!), dead(entries[1]!, "halt"), deferred(entries[2]!, "1 hour")])
@@ -279,6 +280,8 @@ export const settleCases = <R>({ facts, it, itWith }: Topic<R>): void => {
           yield* settle([delivered(entries[5]!), dead(entries[6]!, "skip")], { keep: true })
           // 140 minutes, 50 minutes, none
           assert.strictEqual(yield* purge({ olderThan: Duration.hours(3), limit: 100 }), 0)
+          assert.strictEqual(yield* purgeable(Duration.hours(3)), 0)
+          assert.strictEqual(yield* purgeable(Duration.minutes(30)), 5)
           assert.strictEqual(yield* purge({ olderThan: Duration.hours(1), limit: 2 }), 2)
           assert.strictEqual(yield* purge({ olderThan: Duration.minutes(30), limit: 2 }), 2)
           assert.strictEqual(yield* purge({ olderThan: Duration.minutes(30), limit: 100 }), 1)
