@@ -3,7 +3,7 @@
  * follows the guide for a first project word for word with the tarballs, and runs its program on every supported line
  * of Node. Brings those lines, and what the project needs besides, from the package registry.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { markdownBlocks } from "./internal/doc-blocks.mjs"
@@ -11,7 +11,7 @@ import { mismatch } from "./internal/expected.mjs"
 import { npm, pnpm } from "./internal/install.mjs"
 import { bin, root, run } from "./internal/process.mjs"
 import { summary } from "./internal/tally.mjs"
-import { publicPackages } from "./internal/workspace.mjs"
+import { manifest, publicModules, publicPackages } from "./internal/workspace.mjs"
 
 const nodeLines = ["20", "22", "24"]
 const quiet = {
@@ -31,14 +31,12 @@ const count = (name, problem) => {
 }
 
 const problemOf = ({ code, output }) => (code === 0 ? undefined : output)
-const manifest = (folder) => JSON.parse(readFileSync(path.join(root, folder, "package.json"), "utf8"))
-
 /** What a package lets others import. */
 const modules = (folder) => {
   const { exports, name } = manifest(folder)
-  return exports["./*"] === undefined ? [name] : readdirSync(path.join(root, folder, "src"))
-    .filter((file) => file.endsWith(".ts"))
-    .map((file) => (file === "index.ts" ? name : `${name}/${file.slice(0, -3)}`))
+  return exports["."] === undefined
+    ? []
+    : [name, ...publicModules(folder).map((file) => `${name}/${file.slice(0, -".ts".length)}`)]
 }
 
 const pack = async (folder, destination) => {
@@ -87,9 +85,15 @@ const followGuide = async (project, packed) => {
   }
   const [, file] = program.split(" ")
   for (const line of nodeLines) {
-    const node = (argument) => inProject(npm("exec", "--yes", `--package=node@${line}`, "--", "node", argument))
+    const node = (...args) => inProject(npm("exec", "--yes", `--package=node@${line}`, "--", "node", ...args))
     const { stdout: version } = await node("--version")
     count(`every module can be imported on Node ${version.trim()}`, problemOf(await node("dist/imports.js")))
+    for (const { bin = {}, name } of publicPackages().map(manifest)) {
+      for (const [command, script] of Object.entries(bin)) {
+        const help = await node(path.join("node_modules", name, script), "--help")
+        count(`\`${command} --help\` runs there`, problemOf(help))
+      }
+    }
     const result = await node(file)
     count(
       `\`${program}\` prints there what the guide says`,
@@ -102,7 +106,10 @@ const followGuide = async (project, packed) => {
 const optionalPeers = () => {
   const catalog = readFileSync(path.join(root, "pnpm-workspace.yaml"), "utf8")
   const peers = publicPackages().flatMap((folder) => Object.keys(manifest(folder).peerDependencies ?? {}))
-  return [...new Set(peers)].map((name) => `${name}@${new RegExp(`^  "?${name}"?: (\\S+)`, "m").exec(catalog)[1]}`)
+  return [...new Set(peers)].flatMap((name) => {
+    const version = new RegExp(`^  "?${name}"?: (\\S+)`, "m").exec(catalog)?.[1]
+    return version === undefined ? [] : [`${name}@${version}`]
+  })
 }
 
 /** The command asks for a changeset of whatever is not committed yet, so it is left out there. */

@@ -3,24 +3,20 @@
  * reference made of the doc comments. A link that leads nowhere, or a doc comment that names what is not there, fails
  * it. `--serve` shows the site on a local port.
  */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import path from "node:path"
 import { bin, root, run } from "./internal/process.mjs"
-import { publicPackages } from "./internal/workspace.mjs"
+import { publicModules, publicPackages } from "./internal/workspace.mjs"
 
 const reference = path.join(root, "docs/reference")
 const vitepress = bin("vitepress")
-
-const modules = (folder) =>
-  readdirSync(path.join(root, folder, "src"))
-    .filter((file) => file.endsWith(".ts") && file !== "index.ts")
-    .map((file) => `${folder}/src/${file}`)
 
 /** A page for each module of each package. */
 const makeReference = async () => {
   rmSync(reference, { recursive: true, force: true })
   mkdirSync(reference, { recursive: true })
-  for (const folder of publicPackages()) {
+  const documented = publicPackages().filter((folder) => publicModules(folder).length > 0)
+  for (const folder of documented) {
     const name = path.basename(folder)
     const options = path.join(root, ".cache", `typedoc-${name}.json`)
     mkdirSync(path.dirname(options), { recursive: true })
@@ -28,7 +24,7 @@ const makeReference = async () => {
       options,
       JSON.stringify({
         name: `@effect-cqrs/${name}`,
-        entryPoints: modules(folder).map((file) => path.join(root, file)),
+        entryPoints: publicModules(folder).map((file) => path.join(root, folder, "src", file)),
         tsconfig: path.join(root, folder, "tsconfig.json"),
         plugin: [path.join(root, "node_modules/typedoc-plugin-markdown/dist/index.js")],
         out: path.join(reference, name),
@@ -55,9 +51,9 @@ const makeReference = async () => {
       console.error(output)
       return false
     }
-    console.log(`${name}: ${modules(folder).length} modules`)
+    console.log(`${name}: ${publicModules(folder).length} modules`)
   }
-  const list = publicPackages().map((folder) => path.basename(folder)).map((name) =>
+  const list = documented.map((folder) => path.basename(folder)).map((name) =>
     `* [@effect-cqrs/${name}](${name}/README.md)`
   )
   writeFileSync(
