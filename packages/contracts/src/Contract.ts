@@ -7,8 +7,21 @@ import type * as Consumer from "@effect-cqrs/core/Consumer"
 import type * as Event from "@effect-cqrs/core/Event"
 import type * as Request from "@effect-cqrs/core/Request"
 import * as Cause from "effect/Cause"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { keyOf } from "./internal/key.ts"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId = "~@effect-cqrs/contracts/Contract"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
 
 /**
  * The class of an event that leaves the process, by what a contract reads of it.
@@ -81,6 +94,7 @@ export interface Consuming {
  * @category models
  */
 export interface Contract {
+  readonly [TypeId]: TypeId
   readonly title: string
   readonly version: string
   readonly description: string | undefined
@@ -194,6 +208,7 @@ export const make = (options: Options): Contract => {
   requireDistinct("request", handlers.map(({ request }) => request.id))
   requireDistinct("consumer", consumers.map(({ group }) => group))
   return {
+    [TypeId]: TypeId,
     title: options.title,
     version: options.version,
     description: options.description,
@@ -207,6 +222,12 @@ export const make = (options: Options): Contract => {
     consumers
   }
 }
+
+/**
+ * @since 0.1.0
+ * @category guards
+ */
+export const isContract = (value: unknown): value is Contract => Predicate.hasProperty(value, TypeId)
 
 /**
  * What was announced and is not declared: the names of events that `messages` have, as the outbox holds them after a test
