@@ -118,12 +118,14 @@ export interface Options {
   /** Events that something else in the program announces, as a timer does. */
   readonly announces?: ReadonlyArray<Event.ClassOf<Event.Integration>> | undefined
   /** The consumers: the same options that their layers have been given. */
-  readonly consumers?:
-    | ReadonlyArray<
-      Pick<Consumer.Options<ReadonlyArray<Event.ClassOf<Event.Integration>>, any>, "events" | "subscription">
-    >
-    | undefined
+  readonly consumers?: ReadonlyArray<ConsumerOptions> | undefined
 }
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConsumerOptions extends Consumer.Options<ReadonlyArray<Event.ClassOf<Event.Integration>>, boolean> {}
 
 /**
  * - `NoJsonSchema`: a field has no form in JSON Schema: the sentence says which, and what to do.

@@ -77,7 +77,7 @@ const shapes: { readonly [K in Kind]: (text: string) => string } = {
   domain: (text) => `([${text}])`,
   event: (text) => `([${text}])`,
   topic: (text) => `[(${text})]`,
-  consumer: (text) => `{{${text}}}`
+  consumer: (text) => `[[${text}]]`
 }
 
 /** Mermaid's own escapes: a name may have quotes, brackets, or be a word of its grammar. */

@@ -1,9 +1,10 @@
 import { Parser } from "@asyncapi/parser"
 import { AsyncApi, Contract } from "@effect-cqrs/contracts"
-import { Event } from "@effect-cqrs/core"
+import { Event, Message, Serialization, Wire } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
-import { rooms } from "./rooms.ts"
+import { Ajv } from "ajv"
+import { Arbitrary, Effect, Either, Schema } from "effect"
+import { RoomChanged, RoomClosed, rooms } from "./rooms.ts"
 
 const parsed = (document: AsyncApi.Document) =>
   Effect.promise(() => new Parser().parse(JSON.stringify(document))).pipe(Effect.map(({ diagnostics, document }) => {
@@ -87,6 +88,36 @@ describe("the official parser has nothing to say", { timeout: 60_000 }, () => {
       for (const broker of ["kafka", "amqp"] as const) yield* parsed(yield* AsyncApi.make(contract, { broker }))
     }))
 })
+
+it.effect.prop(
+  "a message as it is written to Kafka is what the document says, by a validator that knows nothing of this library",
+  [Arbitrary.make(RoomChanged), Arbitrary.make(RoomClosed)],
+  (events) =>
+    Effect.gen(function*() {
+      const document = yield* AsyncApi.make(rooms, { broker: "kafka" })
+      const ajv = new Ajv({ strict: false, validateFormats: false }).addSchema({ $id: "document", ...document })
+      const complaints = (pointer: string, value: unknown) => {
+        const validate = ajv.compile({ $ref: `document#/components/${pointer}` })
+        return validate(value) ? [] : validate.errors
+      }
+      for (const event of events) {
+        const message = yield* Serialization.encode(event)
+        const { body, headers } = Either.getOrThrow(Wire.make(["ce_"]).encode(message))
+        const payload = JSON.parse(new TextDecoder().decode(body))
+        assert.deepStrictEqual(complaints(`schemas/${message.name}`, payload), [])
+        assert.deepStrictEqual(complaints(`messages/${message.name}/headers`, headers), [])
+        assert.isNotEmpty(complaints(`schemas/${message.name}`, { ...payload, roomId: "" }))
+        assert.isNotEmpty(complaints(`messages/${message.name}/headers`, { ...headers, ce_type: "another" }))
+        // all attributes that are written are described
+        const described = document.components.messages[message.name] as {
+          readonly headers: { readonly properties: object }
+        }
+        const written = Object.keys(Message.attributes(message)).filter((name) => name !== "datacontenttype")
+        assert.includeMembers(Object.keys(described.headers.properties), written.map((name) => `ce_${name}`))
+      }
+    }),
+  { fastCheck: { numRuns: 20 }, timeout: 60_000 }
+)
 
 it.effect("schemas of one name that differ are two components", () =>
   Effect.gen(function*() {
