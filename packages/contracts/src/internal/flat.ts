@@ -40,7 +40,7 @@ export const flatten = (node: Node, definitions: Definitions): Flat => {
 export const isNothing = ({ keywords }: Flat): boolean =>
   (keywords.get("not") ?? []).some((one) => one === true || (isObject(one) && Object.keys(one).length === 0))
 
-export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** Structurally, whatever the order of keys. */
