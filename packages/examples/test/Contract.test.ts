@@ -1,7 +1,7 @@
 /** The contract says what the handlers do. */
 import { Parser } from "@asyncapi/parser"
 import { AsyncApi, Contract } from "@effect-cqrs/contracts"
-import { Mediator, OutboxStorage, type Request, Transaction } from "@effect-cqrs/core"
+import { Idempotency, Mediator, OutboxStorage, type Request } from "@effect-cqrs/core"
 import { SqlStorage } from "@effect-cqrs/sql"
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { assert, it } from "@effect/vitest"
@@ -14,7 +14,7 @@ import { RoomsLayer } from "../src/meeting-rooms/Rooms.ts"
 
 /** The handlers on a database of their own, without a relay: what they announce stays in the outbox. */
 const Program = Layer.merge(Layer.provide(JoinRoomHandler, Greeter), OtherHandlers).pipe(
-  Layer.provide(Layer.mergeAll(RoomsLayer, LedgerLayer, Transaction.Transactional.layer)),
+  Layer.provide(Layer.mergeAll(RoomsLayer, LedgerLayer, Idempotency.Idempotent.layer)),
   Layer.provideMerge(SqlStorage.layer({ migrate: true })),
   Layer.provide(SqliteClient.layer({ filename: ":memory:" }))
 )
