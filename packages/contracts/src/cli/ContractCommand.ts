@@ -59,7 +59,8 @@ export const load = (
       try: (): Promise<Readonly<Record<string, unknown>>> => import(pathToFileURL(path).href),
       catch: (thrown) =>
         unreadable(
-          (thrown as { readonly code?: unknown } | null)?.code === "ERR_UNKNOWN_FILE_EXTENSION"
+          /\.[cm]?ts$/.test(file) &&
+            (thrown as { readonly code?: unknown } | null)?.code === "ERR_UNKNOWN_FILE_EXTENSION"
             ? `${file} is TypeScript, which this Node does not read: use Node 22.18 or later, run under tsx, or compile it`
             : `${file} cannot be loaded: ${thrown instanceof Error ? thrown.message : String(thrown)}`
         )
