@@ -47,6 +47,7 @@ const barrels = [
   "@effect/sql",
   "@effect-cqrs/core",
   "@effect-cqrs/amqp",
+  "@effect-cqrs/contracts",
   "@effect-cqrs/kafka",
   "@effect-cqrs/sql",
   "@effect-cqrs/testing"

@@ -129,6 +129,8 @@ export interface IntegrationClass<
   readonly partitionKey: (event: Schema.Struct.Type<P>) => string | undefined
   /** Whether transactions that announce it wait for each other, key by key. */
   readonly keyLock: boolean
+  /** The older versions that are read, from the oldest on. */
+  readonly upcasts: ReadonlyArray<{ readonly version: number; readonly payload: Schema.Struct.Fields }>
 }
 
 /**
@@ -137,7 +139,12 @@ export interface IntegrationClass<
  * @since 0.1.0
  * @category models
  */
-export interface IntegrationOptions<P extends Schema.Struct.Fields, Topic extends string> {
+export interface IntegrationOptions<
+  P extends Schema.Struct.Fields,
+  Topic extends string,
+  V extends number = number,
+  Olds extends Versions = {}
+> {
   /** Where it goes: a Kafka topic, a RabbitMQ exchange. */
   readonly topic: Topic
   /** The fields, as of a `Schema.Struct`. */
@@ -150,8 +157,40 @@ export interface IntegrationOptions<P extends Schema.Struct.Fields, Topic extend
    * It costs no round trip. Needs a `key`. Default `false`.
    */
   readonly keyLock?: boolean | undefined
-  /** The version of the payload's schema, a whole number from 1 (the default). */
-  readonly version?: number | undefined
+  /** The version of the payload's schema, a whole number from 1 (the default). It is what is written. */
+  readonly version?: V | undefined
+  /**
+   * How messages of older versions are read, by version: what the payload was, and what the version after it has in its
+   * place. They are decoded as what they were, take each step in turn, and what a step makes is validated.
+   *
+   * An older version without a step is a `SerializationError` that says `UnknownVersion`, and so a dead letter of its
+   * consumer. A newer version is read as today's if it fits, and so is an older one of an event without any upcasts: a
+   * version that has added an optional field needs no step. A message that says no version has version 1.
+   */
+  readonly upcasts?: Upcasts<Olds, NoInfer<P>> | undefined
+}
+
+/**
+ * The payloads that older versions of an event had.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Versions extends Readonly<Record<number, Schema.Struct.Fields>> {}
+
+/**
+ * Steps from older versions of an event to today's, each of which makes the version after its own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Upcasts<Olds extends Versions, P extends Schema.Struct.Fields> = {
+  readonly [N in keyof Olds]: {
+    /** The fields as they were. */
+    readonly payload: Olds[N]
+    /** Makes what the next version has: with the defaults that are right for what was written then. It is pure. */
+    readonly to: (old: TypeOf<Olds[N]>) => TypeOf<VersionAt<Olds, Successor<N>, P>>
+  }
 }
 
 /**
@@ -161,12 +200,22 @@ export interface IntegrationOptions<P extends Schema.Struct.Fields, Topic extend
  * @category models
  */
 export interface MakeIntegration<K extends "notification" | "ecst"> {
-  <Self = never>(): <const Name extends string, const Topic extends string, P extends Schema.Struct.Fields = {}>(
+  <Self = never>(): <
+    const Name extends string,
+    const Topic extends string,
+    P extends Schema.Struct.Fields = {},
+    const V extends number = 1,
+    Olds extends Versions = {}
+  >(
     name: Name,
     // the payload's type, not `Self`: reading `Self` here would be circular
-    options: IntegrationOptions<P, Topic> & LockedByKey
+    options: IntegrationOptions<P, Topic, V, Olds> & LockedByKey
   ) => [Self] extends [never] ? MissingSelf<K>
-    : [Schema.Struct.Context<P>] extends [never] ? IntegrationClass<Self, K, Name, P, Topic>
+    : [ServicesOf<P | Olds[keyof Olds]>] extends [never]
+      ? [Hole<Olds, V>] extends [never] ? IntegrationClass<Self, K, Name, P, Topic>
+      : `Nothing leads from version ${Successor<
+        Hole<Olds, V>
+      >} of ${Name} to version ${V}: each upcast makes the version after its own`
     : FieldsWithServices<Name>
 }
 
@@ -198,8 +247,8 @@ export const domain: <Self = never>() => <const Name extends string, P extends S
  * Declares a notification event. Its name is its name on the wire and in stored rows: choose it once. The class may be
  * renamed freely.
  *
- * Throws a sentence if the name or the topic is empty, the version is not a whole number from 1, or a `keyLock` is asked
- * for without a `key`.
+ * Throws a sentence if the name or the topic is empty, the version is not a whole number from 1, a `keyLock` is asked for
+ * without a `key`, or an upcast leads nowhere.
  *
  * @example
  * ```ts
@@ -219,7 +268,7 @@ export const domain: <Self = never>() => <const Name extends string, P extends S
  * @category constructors
  */
 export const notification: MakeIntegration<"notification"> = () => (name, options) =>
-  unsafeCoerce(makeEvent("notification", name, options))
+  unsafeCoerce(makeEvent("notification", name, unsafeCoerce(options)))
 
 /**
  * Declares an ECST event: as {@link notification}, carrying the state.
@@ -227,7 +276,8 @@ export const notification: MakeIntegration<"notification"> = () => (name, option
  * @since 0.1.0
  * @category constructors
  */
-export const ecst: MakeIntegration<"ecst"> = () => (name, options) => unsafeCoerce(makeEvent("ecst", name, options))
+export const ecst: MakeIntegration<"ecst"> = () => (name, options) =>
+  unsafeCoerce(makeEvent("ecst", name, unsafeCoerce(options)))
 
 // -------------------------------------------------------------------------------------
 // internal
@@ -235,6 +285,26 @@ export const ecst: MakeIntegration<"ecst"> = () => (name, options) => unsafeCoer
 
 type MissingSelf<Usage extends string> =
   `Missing \`Self\` generic - use \`class Self extends Event.${Usage}<Self>()("name", ...) {}\``
+
+type TypeOf<Fields> = Fields extends Schema.Struct.Fields ? Schema.Struct.Type<Fields> : never
+
+type ServicesOf<Fields> = Fields extends Schema.Struct.Fields ? Schema.Struct.Context<Fields> : never
+
+type Zeros<N extends string, A extends ReadonlyArray<0> = []> = `${A["length"]}` extends N ? A : Zeros<N, [...A, 0]>
+
+/** As text: the keys of an inferred record are, whatever is written in the source. */
+type Successor<N> = N extends string | number ? `${[...Zeros<`${N}`>, 0]["length"] & number}` : never
+
+type At<Olds, N> = { [K in keyof Olds]: K extends string | number ? `${K}` extends N ? Olds[K] : never : never }[
+  keyof Olds
+]
+
+type VersionAt<Olds, N, Today> = [At<Olds, N>] extends [never] ? Today : At<Olds, N>
+
+/** The versions whose step leads to none that has a step, nor to today's. */
+type Hole<Olds, V extends number> = {
+  [N in keyof Olds]: Successor<N> extends `${(keyof Olds & (string | number)) | V}` ? never : N
+}[keyof Olds]
 
 /** A key lock needs a key. */
 type LockedByKey = { readonly key: unknown } | { readonly keyLock?: false | undefined }

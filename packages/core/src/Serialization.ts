@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Tracer from "effect/Tracer"
 import * as Codec from "./Codec.ts"
@@ -20,6 +19,7 @@ import { currentOrigin, newId, nowOf } from "./internal/handling.ts"
 import { requireWhole } from "./internal/options.ts"
 import { isReady } from "./internal/ready.ts"
 import { isTraced, messaging, spanned } from "./internal/tracing.ts"
+import { whereIn } from "./internal/versions.ts"
 import type { Message } from "./Message.ts"
 
 /**
@@ -49,6 +49,7 @@ export interface Options {
  * - `Invalid`: the event does not fit its own schema, or its partition key cannot be computed.
  * - `TooLarge`: its payload is over the limit, as stored or, when it is read, after decompression.
  * - `Undecodable`: the message is not what its event's schema, its content type or its encoding says.
+ * - `UnknownVersion`: its version is older than those that the event's upcasts read.
  * - `UnknownEncoding`, `UnknownContentType`: this program was not given the compressor or codec to read it with.
  *
  * @since 0.1.0
@@ -56,7 +57,14 @@ export interface Options {
  */
 export class SerializationError
   extends Schema.TaggedError<SerializationError>("@effect-cqrs/core/SerializationError")("SerializationError", {
-    reason: Schema.Literal("Invalid", "TooLarge", "Undecodable", "UnknownEncoding", "UnknownContentType"),
+    reason: Schema.Literal(
+      "Invalid",
+      "TooLarge",
+      "Undecodable",
+      "UnknownVersion",
+      "UnknownEncoding",
+      "UnknownContentType"
+    ),
     message: Schema.String
   })
 {}
@@ -114,7 +122,8 @@ export const encode = <Ev extends Event.Integration>(event: Ev): Effect.Effect<M
   })
 
 /**
- * Reads the event of a message. Whether the class fits the message's name is the caller's business.
+ * Reads the event of a message, of any version that the event reads (see `upcasts` of `Event.notification`). Whether the
+ * class fits the message's name is the caller's business.
  *
  * @since 0.1.0
  * @category combinators
@@ -152,10 +161,10 @@ export const decodeOn = <Ev extends Event.Integration>(
   const onFailure = (error: Compressor.CompressorError | Codec.CodecError) =>
     fail(error.reason === "TooLarge" ? "TooLarge" : "Undecodable", error.message)
   const onSuccess = (payload: unknown): Either.Either<Ev, SerializationError> => {
-    const decoded = decodePayload(definition, payload)
+    const decoded = decodePayload(definition, message.version, payload)
     return decoded._tag === "Right"
       ? Either.right(new event(decoded.right, true))
-      : fail("Undecodable", `The payload does not fit ${message.name}: ${where(definition, decoded.left)}`)
+      : fail(decoded.left.reason, decoded.left.message)
   }
   const read = compressor === Compressor.identity && message.payload.length <= limit
     ? codec.decode(message.payload, message)
@@ -183,7 +192,7 @@ const encodeOn = (
   const name = definition.eventName
   const payload = encodePayload(event)
   if (payload._tag === "Left") {
-    return fail("Invalid", `${name} does not fit its schema: ${where(definition, payload.left)}`)
+    return fail("Invalid", `${name} does not fit its schema: ${whereIn(definition.payloadFields, payload.left)}`)
   }
   const origin = fiber.getFiberRef(currentOrigin)
   const id = newId(fiber)
@@ -248,19 +257,6 @@ const codecFor = (options: Options, { contentType, topic }: Message): Codec.Code
 }
 
 const mediaType = (contentType: string): string => contentType.split(";", 1)[0]!.trim().toLowerCase()
-
-/**
- * Where a value does not fit, and never the value: these texts are stored and logged. Only the event's own fields are
- * named, since deeper down, and where a field is not declared, a key may be somebody's data.
- */
-const where = (definition: Definition, error: ParseResult.ParseIssue): string => {
-  const places = ParseResult.ArrayFormatter.formatIssueSync(error).map(({ _tag, path: [field, ...deeper] }) => {
-    if (field === undefined) return `${_tag} at the top`
-    const named = Object.hasOwn(definition.payloadFields, field) ? String(field) : "…"
-    return `${_tag} at ${deeper.length === 0 || named === "…" ? named : `${named}.…`}`
-  })
-  return [...new Set(places)].join(", ")
-}
 
 const partitionKey = (
   definition: Definition,

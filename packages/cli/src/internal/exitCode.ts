@@ -1,4 +1,6 @@
 /** How the program ends: one table for the code, the help and the documentation. */
+import { ContractCommandError } from "@effect-cqrs/contracts/cli/ContractCommand"
+import { ContractError } from "@effect-cqrs/contracts/Contract"
 import { BrokerError } from "@effect-cqrs/core/Broker"
 import { StorageError } from "@effect-cqrs/core/OutboxStorage"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -11,7 +13,7 @@ import * as Exit from "effect/Exit"
 
 export const exitCodes = {
   Done: [0, "It is done, or there is nothing that speaks against it."],
-  Found: [1, "Something was found: a problem by `doctor`, or letters that a redrive could not send."],
+  Found: [1, "Something was found: a problem by `doctor`, a change that breaks a contract, or letters that a redrive could not send."],
   Usage: [2, "An unknown command or option, or a value or setting that cannot be."],
   Unreachable: [3, "The database or the broker cannot be reached, or refuses the login."],
   Tables: [4, "The tables are missing, older or newer than this program, or nothing has used them yet."],
@@ -51,6 +53,10 @@ export const endingOf = (
   if (ValidationError.isValidationError(failure)) return { ending: "Usage" }
   if (isQuit(failure)) return { ending: "Interrupted" }
   if (failure instanceof CliError) return { ending: failure.ending, sentence: failure.message }
+  if (failure instanceof ContractCommandError) {
+    return { ending: failure.reason === "Breaking" ? "Found" : "Usage", sentence: failure.message }
+  }
+  if (failure instanceof ContractError) return { ending: "Usage", sentence: failure.message }
   if (failure instanceof StorageError) {
     const ending = failure.reason === "Schema" || failure.reason === "Corrupt" ? "Tables" : "Unreachable"
     return { ending, sentence: here(sentenceOf(failure)) }

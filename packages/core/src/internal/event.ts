@@ -4,18 +4,17 @@ import * as Schema from "effect/Schema"
 import type * as Event from "../Event.ts"
 import { fastClass } from "./fastClass.ts"
 import { refuse, requireText, requireWhole } from "./options.ts"
+import { type Reading, readVersion, type Step, upcastsOf } from "./versions.ts"
 
 /** What the run time knows of an event's class, behind its typed statics. */
-export interface Definition extends Event.ClassOf<any> {
+export interface Definition extends Event.ClassOf<any>, Reading {
   readonly kind: Event.Kind
   readonly subscribersKey: string
   readonly topic: string
-  readonly version: number
   readonly partitionKey: (event: any) => string | undefined
   readonly keyLock: boolean
   /** The payload without `_tag`, as it stands on the wire: the name is the message's. */
   readonly payloadSchema: Schema.Schema<any, unknown>
-  readonly payloadFields: Schema.Struct.Fields
 }
 
 const typeId: Event.TypeId = "~@effect-cqrs/core/Event"
@@ -31,6 +30,7 @@ export const makeEvent = (
     readonly key?: ((event: any) => string) | undefined
     readonly keyLock?: boolean | undefined
     readonly version?: number | undefined
+    readonly upcasts?: Readonly<Record<string, Step>> | undefined
   }
 ): Definition => {
   requireText(`The name of a ${kind} event`, name)
@@ -40,13 +40,15 @@ export const makeEvent = (
     refuse(`The event ${name} asks for a keyLock and has no key: give it a \`key\`, or leave the lock out`)
   }
   const fields = options.payload ?? {}
+  const version = options.version ?? 1
   const klass = fastClass(unsafeCoerce<unknown, Definition>(Schema.TaggedClass<object>(name)(name, fields)))
   const statics = {
     eventName: name,
     kind,
     subscribersKey: `@effect-cqrs/core/Subscribers/${name}`,
     topic: options.topic ?? "",
-    version: options.version ?? 1,
+    version,
+    upcasts: upcastsOf(name, { version, fields }, options.upcasts),
     partitionKey: options.key ?? (() => undefined),
     keyLock: options.keyLock ?? false,
     payloadSchema: Schema.Struct(fields),
@@ -76,4 +78,6 @@ const codecOf = (definition: Definition) => {
 
 export const encodePayload = (event: object) => codecOf(definitionOf(event)).encode(event)
 
-export const decodePayload = (definition: Definition, payload: unknown) => codecOf(definition).decode(payload)
+/** `version`: the message's. */
+export const decodePayload = (definition: Definition, version: number, payload: unknown) =>
+  readVersion(definition, version, payload, codecOf(definition).decode)

@@ -94,6 +94,110 @@ describe("an event", () => {
   })
 })
 
+describe("an upcast", () => {
+  const v1 = { room: Schema.String }
+  const v2 = { room: Schema.String, seats: Schema.Number }
+  const today = { roomId: Schema.String, seats: Schema.Number }
+
+  it("is given what its version had, and makes what the next one has", () => {
+    class Opened extends Event.ecst<Opened>()("opened", {
+      topic: "rooms",
+      payload: today,
+      key: (event) => event.roomId,
+      version: 3,
+      upcasts: {
+        1: {
+          payload: v1,
+          to: (old) => {
+            expect(old).type.toBe<{ readonly room: string }>()
+            return { ...old, seats: 0 }
+          }
+        },
+        2: {
+          payload: v2,
+          to: (old) => {
+            expect(old.seats).type.toBe<number>()
+            return { roomId: old.room, seats: old.seats }
+          }
+        }
+      }
+    }) {}
+    expect(Opened).type.toBeConstructableWith({ roomId: "blue", seats: 1 })
+    expect(Opened.version).type.toBe<number>()
+  })
+
+  it("that makes a wrong field, or leaves one out, does not compile", () => {
+    class _Wrong extends Event.ecst<_Wrong>()("opened", {
+      topic: "rooms",
+      payload: today,
+      version: 3,
+      // @ts-expect-error Type 'string' is not assignable to type 'number'
+      upcasts: {
+        1: { payload: v1, to: (old) => ({ ...old, seats: old.room }) },
+        2: { payload: v2, to: (old) => ({ roomId: old.room, seats: old.seats }) }
+      }
+    }) {}
+    void _Wrong
+    class _Less extends Event.ecst<_Less>()("opened", {
+      topic: "rooms",
+      payload: today,
+      version: 2,
+      // @ts-expect-error Property 'roomId' is missing
+      upcasts: { 1: { payload: v1, to: () => ({ seats: 0 }) } }
+    }) {}
+    void _Less
+    class _Unknown extends Event.ecst<_Unknown>()("opened", {
+      topic: "rooms",
+      payload: today,
+      version: 2,
+      // @ts-expect-error Property 'seats' does not exist on type
+      upcasts: { 1: { payload: v1, to: (old) => ({ roomId: old.room, seats: old.seats }) } }
+    }) {}
+    void _Unknown
+  })
+
+  it("is not left out of the middle, nor at the end, nor beyond today's version", () => {
+    // @ts-expect-error "Nothing leads from version 2 of opened to version 4: each upcast makes the version after its own"
+    class _Middle extends Event.ecst<_Middle>()("opened", {
+      topic: "rooms",
+      payload: today,
+      version: 4,
+      upcasts: {
+        1: { payload: v1, to: () => ({ roomId: "", seats: 0 }) },
+        3: { payload: v2, to: () => ({ roomId: "", seats: 0 }) }
+      }
+    }) {}
+    // @ts-expect-error "Nothing leads from version 2 of opened to version 3: each upcast makes the version after its own"
+    class _End extends Event.ecst<_End>()("opened", {
+      topic: "rooms",
+      payload: today,
+      version: 3,
+      upcasts: { 1: { payload: v1, to: () => ({ roomId: "", seats: 0 }) } }
+    }) {}
+    // @ts-expect-error "Nothing leads from version 2 of opened to version 1: each upcast makes the version after its own"
+    class _Forgotten extends Event.ecst<_Forgotten>()("opened", {
+      topic: "rooms",
+      payload: today,
+      upcasts: { 1: { payload: v1, to: () => ({ roomId: "", seats: 0 }) } }
+    }) {}
+  })
+
+  it("reads what asks for no services", () => {
+    class Vault extends Context.Tag("Vault")<Vault, string>() {}
+    const Secret = Schema.transformOrFail(Schema.String, Schema.String, {
+      strict: true,
+      decode: (text) => Effect.as(Vault, text),
+      encode: Effect.succeed
+    })
+    // @ts-expect-error "The schema of opened asks for services: an event must be readable wherever it arrives"
+    class _Leaked extends Event.ecst<_Leaked>()("opened", {
+      topic: "rooms",
+      version: 2,
+      upcasts: { 1: { payload: { secret: Secret }, to: () => ({}) } }
+    }) {}
+  })
+})
+
 describe("C7: a domain event does not go to a broker", () => {
   it("neither as a message of its own", () => {
     expect(Serialization.encode(roomClosed)).type.not.toRaiseError()
