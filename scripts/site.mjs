@@ -35,6 +35,8 @@ const makeReference = async () => {
         hideBreadcrumbs: true,
         excludeInternal: true,
         excludeExternals: true,
+        // what an interface has from another package is said there
+        externalSymbolLinkMappings: { "@effect-cqrs/core": { "*": "#" } },
         excludePrivate: true,
         disableSources: true,
         skipErrorChecking: true,
