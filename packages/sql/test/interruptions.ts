@@ -10,7 +10,7 @@ class Noted extends Event.notification<Noted>()("interrupted_noted", {
 }) {}
 
 /** Runs an effect in a fiber that is interrupted before its n-th step. Answers how many steps it took. */
-export const interruptedAt = <A, E, R>(at: number, effect: Effect.Effect<A, E, R>) =>
+const interruptedAt = <A, E, R>(at: number, effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     let steps = 0
     const scheduler: Scheduler.Scheduler = {
