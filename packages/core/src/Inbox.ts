@@ -3,26 +3,28 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Metric from "effect/Metric"
-import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { InboxError } from "./internal/inboxError.ts"
 import { makeMemoryInbox } from "./internal/memoryInbox.ts"
+import { processing } from "./internal/processing.ts"
 import { purgeBeside, type PurgeOptions } from "./internal/purging.ts"
-import { openOf } from "./internal/transaction.ts"
-import { victims } from "./internal/victims.ts"
-import * as Metrics from "./Metrics.ts"
 import type { StorageError } from "./OutboxStorage.ts"
-import * as Transaction from "./Transaction.ts"
+import type * as Transaction from "./Transaction.ts"
 import { Transactor } from "./Transactor.ts"
+
+export {
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  InboxError
+}
 
 /**
  * What is remembered: that this handler of this consumer has handled this message of this source.
@@ -47,18 +49,6 @@ export type Processed<A> = Data.TaggedEnum<{
   /** It had run before. */
   Duplicate: {}
 }>
-
-/**
- * - `Suspected`: the process died again and again while this handler had this message. It was not run, and nothing of
- *   it is stored. {@link InboxStorage} `forget` gives it another chance.
- *
- * @since 0.1.0
- * @category errors
- */
-export class InboxError extends Schema.TaggedError<InboxError>("@effect-cqrs/core/InboxError")("InboxError", {
-  reason: Schema.Literal("Suspected"),
-  message: Schema.String
-}) {}
 
 /**
  * A start of a handler, noted before it runs.
@@ -201,38 +191,11 @@ export const process: {
     Exclude<R, Transaction.Transaction> | Transactor | InboxStorage
   >
 } = <A, E, R>(key: Key, effect: Effect.Effect<A, E, R>, options?: Options) =>
-  Effect.flatMap(Effect.zip(InboxStorage, Transactor), ([storage, transactor]) =>
-    Effect.withFiberRuntime<
-      Processed<A>,
-      E | Transaction.TransactionError | StorageError | InboxError,
-      Exclude<R, Transaction.Transaction> | Transactor
-    >((fiber) => {
-      const careful = openOf(transactor, fiber) === undefined ? options?.careful : undefined
-      const once = (deaths: number) =>
-        Transaction.run(
-          Effect.flatMap(
-            storage.register(key),
-            (isNew): Effect.Effect<
-              Processed<A>,
-              E | StorageError | Transaction.TransactionError | InboxError,
-              R | Transaction.Transaction
-            > => {
-              const outcome: Effect.Effect<Processed<A>, E | InboxError, R> = !isNew
-                ? Effect.succeed({ _tag: "Duplicate" })
-                : careful !== undefined && deaths >= (careful.deaths ?? defaultDeaths)
-                ? Effect.fail(suspected(deaths))
-                : Effect.map(effect, (value) => ({ _tag: "Handled", value }))
-              return careful === undefined ? outcome : Effect.zipLeft(outcome, storage.finish(key))
-            }
-          ),
-          { ...options, retry: options?.retry ?? victims }
-        )
-      const run = careful === undefined ? once(0) : counted(storage, key, careful, once)
-      return Effect.tapBoth(run, {
-        onSuccess: ({ _tag }) => _tag === "Duplicate" ? increment(Metrics.duplicates, key) : Effect.void,
-        onFailure: (error) => isSuspected(error) ? increment(Metrics.suspected, key) : Effect.void
-      })
-    }))
+  Effect.flatMap(
+    InboxStorage,
+    (storage) =>
+      Effect.flatMap(Transactor, (transactor) => processing({ storage, transactor }, key, effect, options ?? {}))
+  )
 
 /**
  * Purges a storage beside the program, step by step: at the start, and again after each interval. What goes wrong is
@@ -277,45 +240,3 @@ export const layerMemoryWith = (options: {
       )
     })
   )
-
-// -------------------------------------------------------------------------------------
-// internal
-// -------------------------------------------------------------------------------------
-
-const defaultDeaths = 5
-
-const suspected = (deaths: number) =>
-  new InboxError({
-    reason: "Suspected",
-    message: `The process died ${deaths} times in a row while it was the only message in flight, and it was not ` +
-      "handled again: find out why, then redrive it"
-  })
-
-const isSuspected = (error: unknown): boolean => error instanceof InboxError
-
-const increment = (metric: Metric.Metric.Counter<number>, { consumer, handler }: Key): Effect.Effect<void> =>
-  Effect.tagMetrics(Metric.increment(metric), { consumer, handler })
-
-/** Notes a start, and takes it back if there is an outcome that the transaction could not take back with it. */
-const counted = <A, E, R>(
-  storage: Context.Tag.Service<InboxStorage>,
-  key: Key,
-  start: Start,
-  once: (deaths: number) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | StorageError, R> => {
-  // a database that does not answer now leaves a start behind which, of this incarnation, counts as no death
-  const forget = storage.forget(key).pipe(
-    Effect.interruptible,
-    Effect.timeoutOption("5 seconds"),
-    Effect.catchAllCause((cause) => Effect.logWarning("A handler's start could not be taken back", cause))
-  )
-  return Effect.flatMap(
-    Effect.onInterrupt(storage.start(key, start), () => forget),
-    (deaths) =>
-      Effect.onExit(
-        once(deaths),
-        (exit) =>
-          Exit.isSuccess(exit) || Option.exists(Cause.failureOption(exit.cause), isSuspected) ? Effect.void : forget
-      )
-  )
-}

@@ -3,30 +3,15 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import { unsafeCoerce } from "effect/Function"
 import type * as Layer from "effect/Layer"
-import * as MetricLabel from "effect/MetricLabel"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import { afterCommit as emissionsAfterCommit } from "./internal/emission.ts"
-import { clockOf } from "./internal/handling.ts"
+import type * as Schedule from "effect/Schedule"
 import { withoutTransaction } from "./internal/services.ts"
-import {
-  endedError,
-  openOf,
-  OpenTransaction,
-  openTransaction,
-  TransactionJournal,
-  transactionTag
-} from "./internal/transaction.ts"
+import { transacting } from "./internal/transacting.ts"
+import { endedError, transactionTag } from "./internal/transaction.ts"
 import { TransactionError } from "./internal/transactionError.ts"
-import * as Metrics from "./Metrics.ts"
 import * as Middleware from "./Middleware.ts"
 import { type Isolation, Transactor } from "./Transactor.ts"
 
@@ -114,23 +99,7 @@ export const run = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options?: Options | undefined
 ): Effect.Effect<A, E | TransactionError, Exclude<R, Transaction> | Transactor> =>
-  Effect.flatMap(
-    Transactor,
-    (transactor) =>
-      Effect.withFiberRuntime<A, E | TransactionError, Exclude<R, Transaction>>((fiber) => {
-        const open = openTransaction(fiber)
-        const outer = openOf(transactor, fiber)
-        if (outer !== undefined) return nested(outer, open, effect)
-        const attempt = outermost(transactor, open, effect, options?.isolation, fiber)
-        if (options?.retry === undefined) return attempt
-        const policy = Schedule.whileInput(
-          options.retry,
-          (error: unknown) =>
-            transactor.isConflict(error) && !(error instanceof TransactionError && error.reason === "OutcomeUnknown")
-        )
-        return Effect.retry(attempt, policy)
-      })
-  )
+  Effect.flatMap(Transactor, (transactor) => transacting(transactor, effect, options ?? {}))
 
 /**
  * Runs an effect once the outermost transaction has committed, and not at all if it is rolled back, or the savepoint
@@ -212,150 +181,3 @@ const hook = <R>(
         return Effect.void
       }))
   )
-
-const outermost = <A, E, R>(
-  transactor: Context.Tag.Service<Transactor>,
-  surrounding: OpenTransaction | undefined,
-  effect: Effect.Effect<A, E, R>,
-  isolation: Isolation | undefined,
-  fiber: Fiber.RuntimeFiber<any, any>
-): Effect.Effect<A, E | TransactionError, Exclude<R, Transaction>> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Scope.make(), (scope) => {
-      const count = timing(transactor, fiber)
-      return Effect.flatMap(
-        Effect.onExit(
-          restore(Scope.extend(transactor.begin({ isolation }), scope)),
-          (exit) => {
-            if (Exit.isSuccess(exit)) return Effect.void
-            count(exit)
-            return Scope.close(scope, exit)
-          }
-        ),
-        (session) => {
-          const journal = new TransactionJournal()
-          const level = new OpenTransaction(transactor, session, journal, 0, undefined, surrounding)
-          const commit = Effect.suspend(() => {
-            level.end()
-            return level.doomed === undefined
-              ? session.commit(journal.messages)
-              : Effect.zipRight(session.rollback, Effect.fail(level.doomed))
-          })
-          const rollback = Effect.suspend(() => {
-            level.end()
-            return session.rollback
-          })
-          return within(level, restore(effect)).pipe(
-            Effect.flatMap((value) => Effect.as(commit, value)),
-            // a commit that failed has undone everything by itself, or nobody knows what it did
-            Effect.onError(() => level.ended() ? Effect.void : rollback),
-            Effect.exit,
-            Effect.flatMap((exit) => {
-              count(exit)
-              const ended = Exit.isSuccess(exit)
-                ? journal.committed(emissionsAfterCommit)
-                : isUnknown(exit.cause)
-                ? journal.unknown
-                : journal.rolledBack
-              return Effect.zipRight(Effect.zipRight(Scope.close(scope, exit), ended), exit)
-            })
-          )
-        }
-      )
-    })
-  )
-
-/** Notes how a transaction that begins now has ended, and how long it took. */
-const timing = (transactor: Context.Tag.Service<Transactor>, fiber: Fiber.RuntimeFiber<any, any>) => {
-  const clock = clockOf(fiber)
-  const began = clock.unsafeCurrentTimeNanos()
-  return (exit: Exit.Exit<unknown, unknown>): void =>
-    Metrics.transactions.unsafeUpdate(
-      Number(clock.unsafeCurrentTimeNanos() - began) / 1e9,
-      outcomes[outcomeOf(transactor, exit)]
-    )
-}
-
-const outcomeOf = (
-  transactor: Context.Tag.Service<Transactor>,
-  exit: Exit.Exit<unknown, unknown>
-): keyof typeof outcomes => {
-  if (Exit.isSuccess(exit)) return "committed"
-  if (isUnknown(exit.cause)) return "unknown"
-  const failures = Cause.failures(exit.cause)
-  if (Chunk.some(failures, transactor.isConflict)) return "conflict"
-  return Chunk.some(failures, (error) => error instanceof TransactionError) ? "failed" : "rolled-back"
-}
-
-const labelled = (outcome: string) => [MetricLabel.make("outcome", outcome)]
-
-const outcomes = {
-  committed: labelled("committed"),
-  "rolled-back": labelled("rolled-back"),
-  conflict: labelled("conflict"),
-  unknown: labelled("unknown"),
-  failed: labelled("failed")
-}
-
-/** Neither what follows a commit nor what follows a rollback is known to be due. */
-const isUnknown = (cause: Cause.Cause<unknown>): boolean =>
-  Chunk.some(
-    Cause.failures(cause),
-    (error) => error instanceof TransactionError && error.reason === "OutcomeUnknown"
-  )
-
-const besideError = new TransactionError({
-  reason: "Savepoint",
-  message:
-    "A nested run failed while another fiber of the transaction ran statements or added events beside it, which " +
-    "its savepoint took along. Nothing is stored: wait for nested runs, or give each fiber one of its own"
-})
-
-let savepoints = 0
-
-const nested = <A, E, R>(
-  outer: OpenTransaction,
-  surrounding: OpenTransaction | undefined,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | TransactionError, Exclude<R, Transaction>> =>
-  outer.turn(Effect.uninterruptibleMask((restore) => {
-    if (outer.ended()) return Effect.fail(endedError("A transaction was opened inside another"))
-    const { journal, session, transactor } = outer
-    const name = `cqrs_${++savepoints}`
-    const level = new OpenTransaction(transactor, session, journal, outer.depth + 1, outer, surrounding)
-    return Effect.zipRight(
-      session.savepoint(name),
-      Effect.suspend(() => {
-        journal.savepoint(name)
-        const touched = outer.touched
-        return Effect.matchCauseEffect(within(level, restore(effect)), {
-          onFailure: (cause) => {
-            level.end()
-            if (outer.touched !== touched) outer.doom(besideError)
-            return session.rollbackTo(name).pipe(
-              Effect.tapError((error) => Effect.sync(() => outer.doom(error))),
-              Effect.zipRight(Effect.sync(() => journal.rollbackTo(name))),
-              Effect.zipRight(Effect.failCause(cause))
-            )
-          },
-          onSuccess: (value) => {
-            level.end()
-            return session.release(name).pipe(
-              // nobody knows whether what it wrote is still there
-              Effect.tapError((error) => Effect.sync(() => outer.doom(error))),
-              Effect.map(() => {
-                journal.release(name)
-                return value
-              })
-            )
-          }
-        })
-      })
-    )
-  }))
-
-const within = <A, E, R>(
-  level: OpenTransaction,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, Exclude<R, Transaction>> =>
-  Effect.provideService(level.session.join(level)(effect), transactionTag, level)

@@ -5,6 +5,8 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { TransactionError } from "./internal/transactionError.ts"
@@ -54,14 +56,26 @@ export interface Level {
 }
 
 /**
+ * What a fiber has while the queries of its effect run in a transaction.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Joined {
+  /** What its queries find the transaction by, beside the services that it has. */
+  readonly services: Context.Context<never>
+  readonly refs: ReadonlyArray<readonly [ref: FiberRef.FiberRef<any>, value: unknown]>
+}
+
+/**
  * One open transaction, on a connection of its own.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Session {
-  /** Lets the queries of an effect run in this transaction, at this level. */
-  readonly join: (level: Level) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** What lets the queries of an effect that this fiber runs join this transaction, at this level. */
+  readonly join: (level: Level, fiber: Fiber.RuntimeFiber<any, any>) => Joined
   readonly savepoint: (name: string) => Effect.Effect<void, TransactionError>
   readonly release: (name: string) => Effect.Effect<void, TransactionError>
   readonly rollbackTo: (name: string) => Effect.Effect<void, TransactionError>
@@ -81,13 +95,17 @@ export interface Session {
  * @category tags
  */
 export class Transactor extends Context.Tag("@effect-cqrs/core/Transactor")<Transactor, {
-  /**
-   * Takes a connection and begins. The connection goes back as it came when the scope closes, which happens after
-   * `commit` or `rollback`.
-   */
+  /** Takes a connection and begins. */
   readonly begin: (options: {
     readonly isolation: Isolation | undefined
-  }) => Effect.Effect<Session, TransactionError, Scope.Scope>
+    /** The connection goes back as it came when this closes, which happens after `commit` or `rollback`. */
+    readonly scope: Scope.Scope
+    /**
+     * The first statement will be `register` of the inbox: the transaction may begin together with that one, which then
+     * fails if it cannot begin. Default: `false`.
+     */
+    readonly registers?: boolean | undefined
+  }) => Effect.Effect<Session, TransactionError>
 
   /** Whether an error says that the database has chosen this transaction as a victim, so that a repetition may pass. */
   readonly isConflict: (error: unknown) => boolean
@@ -106,7 +124,7 @@ export const layerMemory: Layer.Layer<Transactor, never, OutboxStorage> = Layer.
     Transactor.of({
       begin: () =>
         Effect.succeed({
-          join: () => (effect) => effect,
+          join: () => ({ services: Context.empty(), refs: [] }),
           savepoint: () => Effect.void,
           release: () => Effect.void,
           rollbackTo: () => Effect.void,

@@ -11,7 +11,20 @@ import {
   Transactor
 } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Data, Deferred, Effect, Exit, FastCheck as fc, Fiber, Layer, Ref, Schedule, Schema } from "effect"
+import {
+  Context,
+  Data,
+  Deferred,
+  Effect,
+  Exit,
+  FastCheck as fc,
+  Fiber,
+  Layer,
+  Ref,
+  Schedule,
+  Schema,
+  Scope
+} from "effect"
 import { TransactionJournal } from "../src/internal/transaction.ts"
 import { defectOf, failureOf, layerLogs, Logs, Memory, message, pending, RoomClosed, settled } from "./fixtures.ts"
 
@@ -51,26 +64,29 @@ const layerFake = Layer.effectContext(Effect.sync(() => {
     return `s${names.indexOf(name) + 1}`
   }
   const transactor = Transactor.Transactor.of({
-    begin: ({ isolation }) =>
-      Effect.acquireRelease(
-        Effect.as(
-          say(isolation === undefined ? "begin" : `begin ${isolation}`),
-          {
-            join: () => (effect) => effect,
-            savepoint: (name) => say(`savepoint ${nameOf(name)}`),
-            release: (name) => say(`release ${nameOf(name)}`),
-            rollbackTo: (name) => say(`rollback to ${nameOf(name)}`),
-            commit: (messages) =>
-              Effect.zipRight(
-                say("commit"),
-                Effect.sync(() => {
-                  statements.stored = messages.map((one) => one.name)
-                })
-              ),
-            rollback: Effect.orDie(say("rollback"))
-          } satisfies Transactor.Session
+    begin: ({ isolation, scope }) =>
+      Scope.extend(
+        Effect.acquireRelease(
+          Effect.as(
+            say(isolation === undefined ? "begin" : `begin ${isolation}`),
+            {
+              join: () => ({ services: Context.empty(), refs: [] }),
+              savepoint: (name) => say(`savepoint ${nameOf(name)}`),
+              release: (name) => say(`release ${nameOf(name)}`),
+              rollbackTo: (name) => say(`rollback to ${nameOf(name)}`),
+              commit: (messages) =>
+                Effect.zipRight(
+                  say("commit"),
+                  Effect.sync(() => {
+                    statements.stored = messages.map((one) => one.name)
+                  })
+                ),
+              rollback: Effect.orDie(say("rollback"))
+            } satisfies Transactor.Session
+          ),
+          () => Effect.orDie(say("close"))
         ),
-        () => Effect.orDie(say("close"))
+        scope
       ),
     isConflict: (error) =>
       error instanceof Conflict ||
@@ -529,7 +545,7 @@ describe("Transaction over a transactor", () => {
     Effect.gen(function*() {
       const released = yield* Ref.make(false)
       const waiting = Transactor.Transactor.of({
-        begin: () => Effect.zipRight(Effect.addFinalizer(() => Ref.set(released, true)), Effect.never),
+        begin: ({ scope }) => Effect.zipRight(Scope.addFinalizer(scope, Ref.set(released, true)), Effect.never),
         isConflict: () => false
       })
       const fiber = yield* Effect.fork(

@@ -6,14 +6,15 @@
 import { InboxStorage, purging } from "@effect-cqrs/core/Inbox"
 import { StorageError } from "@effect-cqrs/core/OutboxStorage"
 import { SqlClient } from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
 import { positiveDuration } from "./internal/options.ts"
-import { queries } from "./internal/queries.ts"
-import { clientOf, isElsewhere, outside } from "./internal/routing.ts"
+import { answerOf, answerOn, queries } from "./internal/queries.ts"
+import { clientOf, connectionFor, outside } from "./internal/routing.ts"
 import { type Options as TableOptions, verify } from "./internal/tables.ts"
 
 /**
@@ -84,31 +85,38 @@ export const layer = (
           })
       }
       const { execute, query, write } = queries(sql, dialect, storageError)
-      const elsewhere = isElsewhere(clientOf(sql))
+      const client = clientOf(sql)
       // by itself, the mark would stay when the handler's transaction is rolled back, and the message would be lost
-      const inside = <A>(effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> =>
-        Effect.flatMap(elsewhere, (is) =>
-          is ?
+      const inside = <A>(
+        run: (connection: Connection | undefined) => Effect.Effect<A, StorageError>
+      ): Effect.Effect<A, StorageError> =>
+        Effect.withFiberRuntime((fiber) => {
+          const connection = connectionFor(client, fiber)
+          return connection === "elsewhere" ?
             new StorageError({
               reason: "Configuration",
               message: "The inbox and the open transaction are of two SqlClients: build SqlInboxStorage and the " +
                 "Transactor of the handler with the same client"
             }) :
-            effect)
+            run(connection)
+        })
       const storage = InboxStorage.of({
         register: (key) => {
-          const [text, params] = statements.register(names, key)
-          return inside(Effect.matchEffect(sql.unsafe(text, params).raw, {
-            onSuccess: (raw) => Effect.succeed(dialect.affected(raw) === 1),
-            onFailure: (cause) =>
-              statements.isDuplicate(cause) ? Effect.succeed(false) : Effect.fail(storageError(cause))
-          }))
+          const query = statements.register(names, key)
+          return inside((connection) =>
+            // for each message: what @effect/sql puts around a statement is most of its cost
+            Effect.matchEffect(connection === undefined ? answerOf(sql, query) : answerOn(connection, query), {
+              onSuccess: (answer) => Effect.succeed(statements.isNew(answer)),
+              onFailure: (cause) =>
+                statements.isDuplicate(cause) ? Effect.succeed(false) : Effect.fail(storageError(cause))
+            })
+          )
         },
         // the open transaction is not these statements', and may be one of another database
         isSuspect: (message) =>
           Effect.map(outside(query(statements.isStarted(names, message))), (rows) => rows.length > 0),
         start: (key, start) => Effect.map(outside(write(statements.start(names, key, start))), statements.deaths),
-        finish: (key) => inside(Effect.asVoid(execute(statements.forget(names, key)))),
+        finish: (key) => inside(() => Effect.asVoid(execute(statements.forget(names, key)))),
         forget: (key) => Effect.asVoid(outside(write(statements.forget(names, key)))),
         purge: ({ limit }) =>
           Duration.isFinite(retention)

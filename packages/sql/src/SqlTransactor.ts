@@ -10,16 +10,16 @@ import { SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { type Begun, type CommitFailure, type Dialect, dialectOf } from "./internal/dialect.ts"
 import { isDisconnected } from "./internal/errors.ts"
 import { flushOf } from "./internal/flush.ts"
-import { type Fate, guarded } from "./internal/guarded.ts"
-import { type Client, clientOf, isOurs, joined } from "./internal/routing.ts"
+import { type Fate, Guarded } from "./internal/guarded.ts"
+import { Opened } from "./internal/opening.ts"
+import { type Reserved, reserving } from "./internal/reserving.ts"
+import { type Client, clientOf, isOurs, joined, openIn } from "./internal/routing.ts"
+import { type Restore, Turn } from "./internal/turn.ts"
 
 /**
  * Transactions of the program's `SqlClient`, whose events go to the outbox storage of the same database.
@@ -50,28 +50,57 @@ export const layer: Layer.Layer<Transactor, StorageError, SqlClient | OutboxStor
     const dialect = yield* dialectOf(sql)
     const client = clientOf(sql)
 
+    const reserve = reserving(sql, yield* Effect.runtime<never>())
+
+    const begin = (
+      { connection, giveBack }: Reserved,
+      { isolation, registers, scope }: Parameters<Transactor["Type"]["begin"]>[0],
+      restore: Restore
+    ): Effect.Effect<Session, TransactionError> => {
+      const fate: Fate = { lost: undefined, isOpen: true, busy: new Turn() }
+      // whatever happens: the next one would find this transaction open on its connection
+      const end = Effect.suspend(() =>
+        fate.isOpen ? Effect.ensuring(Effect.ignore(dialect.transaction.rollback(connection)), giveBack) : giveBack
+      )
+      const opened = registers === true ? dialect.transaction.opening({ connection, isolation }) : undefined
+      return Effect.flatMap(Scope.addFinalizer(scope, end), () =>
+        opened === undefined
+          ? Effect.mapBoth(restore(dialect.transaction.begin({ connection, isolation, sql })), {
+            onFailure: unavailable,
+            onSuccess: (begun) => session({ connection, begun, dialect, storage, fate, client })
+          })
+          : Effect.succeed(session({
+            connection: new Opened(connection, opened),
+            begun: opened.begun,
+            dialect,
+            storage,
+            fate,
+            client
+          })))
+    }
+
     return Transactor.of({
       isConflict: dialect.transaction.isConflict,
-      begin: ({ isolation }) =>
-        Effect.gen(function*() {
-          const open = yield* Effect.serviceOption(TransactionConnection)
-          if (Option.isSome(open) && !isOurs(open.value[0])) {
-            return yield* new TransactionError({
-              reason: "Foreign",
-              message: "A transaction of sql.withTransaction is open here, whose commit this library could not vouch " +
-                "for: open it with Transaction.run"
-            })
-          }
-          yield* dialect.transaction.turn
-          const connection = yield* Effect.mapError(reserve(sql), unavailable)
-          const fate: Fate = { lost: undefined, isOpen: true, busy: Effect.unsafeMakeSemaphore(1) }
-          // whatever happens: the next one would find this transaction open on its connection
-          yield* finallyDo(
-            Effect.suspend(() => fate.isOpen ? Effect.ignore(dialect.transaction.rollback(connection)) : Effect.void)
-          )
-          const begun = yield* Effect.mapError(dialect.transaction.begin({ connection, isolation, sql }), unavailable)
-          return session(connection, begun, dialect, storage, fate, client)
-        })
+      begin: (options) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.withFiberRuntime<Session, TransactionError>((fiber) => {
+            const open = openIn(fiber.currentContext)
+            if (open !== undefined && !isOurs(open[0])) {
+              return new TransactionError({
+                reason: "Foreign",
+                message: "A transaction of sql.withTransaction is open here, whose commit this library could not " +
+                  "vouch for: open it with Transaction.run"
+              })
+            }
+            return Effect.zipRight(
+              restore(dialect.transaction.turn),
+              Effect.matchEffect(reserve(restore), {
+                onFailure: (error) => Effect.fail(unavailable(error)),
+                onSuccess: (reserved) => begin(reserved, options, restore)
+              })
+            )
+          })
+        )
     })
   })
 )
@@ -80,96 +109,72 @@ export const layer: Layer.Layer<Transactor, StorageError, SqlClient | OutboxStor
 // internal
 // -------------------------------------------------------------------------------------
 
-const session = (
-  connection: Connection,
-  begun: Begun,
-  dialect: Dialect,
-  storage: OutboxStorage["Type"],
-  fate: Fate,
-  client: Client
-): Session => {
+const session = ({ begun, client, connection, dialect, fate, storage }: {
+  readonly connection: Connection
+  readonly begun: Begun
+  readonly dialect: Dialect
+  readonly storage: OutboxStorage["Type"]
+  readonly fate: Fate
+  readonly client: Client
+}): Session => {
   const run = (statement: string) =>
     Effect.mapError(
       Effect.suspend(() => Effect.asVoid(connection.executeUnprepared(statement, [], undefined))),
       (error) => fate.lost ?? new TransactionError({ reason: "Savepoint", message: "A savepoint failed", cause: error })
     )
   const ended = Effect.sync(() => fate.isOpen = false)
-  const rollback = Effect.matchEffect(dialect.transaction.rollback(connection), {
-    // a transaction that is gone cannot be rolled back, and need not be
-    onFailure: (error) =>
-      fate.lost !== undefined || isDisconnected(error) ? ended : Effect.zipRight(
-        Effect.logWarning("A transaction could not be rolled back, and its connection is not used again", error),
-        Effect.zipRight(begun.destroy, ended)
-      ),
-    onSuccess: () => ended
-  })
+  const rollback = Effect.suspend(() =>
+    Effect.matchEffect(dialect.transaction.rollback(connection), {
+      // a transaction that is gone cannot be rolled back, and need not be
+      onFailure: (error) =>
+        fate.lost !== undefined || isDisconnected(error) ? ended : Effect.zipRight(
+          Effect.logWarning("A transaction could not be rolled back, and its connection is not used again", error),
+          Effect.zipRight(begun.destroy, ended)
+        ),
+      onSuccess: () => ended
+    })
+  )
   /** Behind a statement that still runs. */
-  const alone = fate.busy.withPermits(1)
+  const { alone } = fate.busy
   const failed = (error: TransactionError) => Effect.zipRight(rollback, Effect.fail(error))
 
   return {
-    join: (level) =>
-      joined({ client, connection: guarded({ connection, begun, level, fate, dialect }), depth: level.depth }),
+    join: (level, fiber) =>
+      joined({ client, connection: new Guarded(connection, begun, level, fate, dialect), depth: level.depth, fiber }),
     savepoint: (name) => alone(run(`SAVEPOINT ${name}`)),
     release: (name) => alone(run(`RELEASE SAVEPOINT ${name}`)),
     rollbackTo: (name) => alone(run(`ROLLBACK TO SAVEPOINT ${name}`)),
-    commit: (messages) => {
-      const hasEvents = messages.length > 0
-      return alone(Effect.suspend(() => {
+    commit: (messages) =>
+      alone(Effect.suspend(() => {
         if (fate.lost !== undefined) return failed(fate.lost)
+        const hasEvents = messages.length > 0
         const flush = hasEvents ? flushOf(storage) : undefined
         const text = flush?.text(messages)
         const isSealed = hasEvents && text === undefined
-        const before = !isSealed ? Effect.void : Effect.zipRight(
-          // first: of a transaction that is gone the events would be stored by themselves
-          Effect.mapError(dialect.transaction.seal(connection), notCommitted),
-          Effect.mapError(
-            Effect.provideService(storage.append(messages), TransactionConnection, [connection, 0] as const),
-            (error) => dialect.transaction.isAborted(error) ? rolledBack(error) : outboxFailed(error)
-          )
-        )
-        const commit = Effect.mapError(
-          dialect.transaction.commit(connection, { isSealed, flush: text }),
-          (failure) => failure.at === "flush" ? outboxFailed(flush!.storageError(failure.error)) : notCommitted(failure)
-        )
-        return Effect.catchAll(Effect.zipRight(before, commit), failed).pipe(
-          Effect.zipRight(ended),
-          Effect.zipRight(
-            hasEvents
+        const commit = Effect.matchEffect(dialect.transaction.commit(connection, { isSealed, flush: text }), {
+          onFailure: (failure) =>
+            failed(
+              failure.at === "flush" ? outboxFailed(flush!.storageError(failure.error)) : notCommitted(failure)
+            ),
+          onSuccess: () => {
+            fate.isOpen = false
+            return hasEvents
               ? storage.arrivals.signalFor(messages.map((message) => bucketOf(message, storage.buckets)))
               : Effect.void
-          )
+          }
+        })
+        if (!isSealed) return commit
+        // first: of a transaction that is gone the events would be stored by themselves
+        const sealed = Effect.mapError(dialect.transaction.seal(connection), notCommitted)
+        const append = Effect.mapError(
+          Effect.provideService(storage.append(messages), TransactionConnection, [connection, 0] as const),
+          (error) => dialect.transaction.isAborted(error) ? rolledBack(error) : outboxFailed(error)
         )
-      }))
-    },
+        return Effect.matchEffect(Effect.zipRight(sealed, append), { onFailure: failed, onSuccess: () => commit })
+      })),
     rollback: alone(rollback)
   }
 }
-
-/** As `Effect.addFinalizer`, which also puts the fiber refs of now in place of those of then: 10 µs each time. */
-const finallyDo = (effect: Effect.Effect<unknown>): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, effect))
-
-/**
- * A connection of the pool. Interrupted while it waits for one, it lets go at once; the driver may still be given one for
- * it then, which goes straight back (@effect/sql-pg would keep it).
- */
-const reserve = (sql: SqlClient): Effect.Effect<Connection, SqlError, Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Scope.make(), (own) => {
-      // in a fiber of its own, as it was acquired: in this one, each transaction would leave a trace in its fiber refs,
-      // and a fiber that runs many would become slow
-      const close = Effect.flatMap(Effect.forkDaemon(Scope.close(own, Exit.void)), Fiber.await)
-      return Effect.flatMap(
-        Effect.forkDaemon(Effect.interruptible(Scope.extend(sql.reserve, own))),
-        (waiting) =>
-          restore(Effect.flatten(Fiber.await(waiting))).pipe(
-            Effect.tap(() => finallyDo(close)),
-            Effect.onError(() => Effect.forkDaemon(Effect.zipRight(Fiber.await(waiting), close)))
-          )
-      )
-    })
-  )
 
 const unavailable = (error: SqlError) =>
   new TransactionError({

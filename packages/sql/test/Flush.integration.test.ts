@@ -55,7 +55,10 @@ const both = (id: string) => Effect.zipRight(write(id), note(id))
 const commit = (messages: ReadonlyArray<OutboxStorage.Outgoing>) =>
   Effect.scoped(
     Effect.flatMap(Transactor.Transactor, (transactor) =>
-      Effect.flatMap(transactor.begin({ isolation: undefined }), (session) => session.commit(messages)))
+      Effect.flatMap(
+        Effect.flatMap(Effect.scope, (scope) => transactor.begin({ isolation: undefined, scope })),
+        (session) => session.commit(messages)
+      ))
   )
 
 const entries = Effect.flatMap(OutboxStorage.OutboxStorage, (storage) =>

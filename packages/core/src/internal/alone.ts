@@ -11,25 +11,73 @@ export interface Alone {
   readonly alone: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
-const everyone = 2 ** 30
+interface Waiting {
+  readonly wantsToBeAlone: boolean
+  isIn: boolean
+  go: () => void
+}
 
 const make = (): Alone => {
-  const inFlight = Effect.unsafeMakeSemaphore(everyone)
-  /** Held by the one that is alone or waits to be: without it, those that keep coming would never let it have its turn. */
-  const turnstile = Effect.unsafeMakeSemaphore(1)
   let places = 0
+  let inFlight = 0
+  let isAlone = false
+  /** In the order they came: behind one that waits to be alone, others wait too, or it would never have its turn. */
+  const waiting = new Set<Waiting>()
+
+  const enter = (wantsToBeAlone: boolean): boolean => {
+    if (isAlone || (wantsToBeAlone && inFlight > 0)) return false
+    inFlight += 1
+    isAlone = wantsToBeAlone
+    return true
+  }
+
+  const advance = (): void => {
+    for (const one of waiting) {
+      if (!enter(one.wantsToBeAlone)) return
+      waiting.delete(one)
+      one.isIn = true
+      one.go()
+    }
+  }
+
+  const leave = (): void => {
+    inFlight -= 1
+    isAlone = false
+    advance()
+  }
+
+  // not by semaphores: Effect's loses a permit to an interruption between the step that takes it and the next
+  const fly = <A, E, R>(wantsToBeAlone: boolean, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.uninterruptibleMask((restore) => {
+      const inside = Effect.ensuring(restore(effect), Effect.sync(leave))
+      if (waiting.size === 0 && enter(wantsToBeAlone)) return inside
+      const one: Waiting = { wantsToBeAlone, isIn: false, go: () => {} }
+      waiting.add(one)
+      const turn = Effect.async<void>((resume) => {
+        one.go = () => resume(Effect.void)
+        if (one.isIn) one.go()
+      })
+      return Effect.matchCauseEffect(restore(turn), {
+        onFailure: (cause) => {
+          if (one.isIn) leave()
+          else {
+            waiting.delete(one)
+            advance()
+          }
+          return Effect.failCause(cause)
+        },
+        onSuccess: () => inside
+      })
+    })
+
   return {
     join: (more) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => places += more),
         () => Effect.sync(() => places -= more)
       )),
-    beside: (run) =>
-      Effect.zipRight(
-        turnstile.withPermits(1)(Effect.void),
-        inFlight.withPermits(1)(Effect.suspend(() => run(places === 1)))
-      ),
-    alone: (effect) => turnstile.withPermits(1)(inFlight.withPermits(everyone)(effect))
+    beside: (run) => fly(false, Effect.suspend(() => run(places === 1))),
+    alone: (effect) => fly(true, effect)
   }
 }
 

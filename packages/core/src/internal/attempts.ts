@@ -10,7 +10,9 @@ import * as Metrics from "../Metrics.ts"
 import * as Transaction from "../Transaction.ts"
 import { Transactor } from "../Transactor.ts"
 import { aloneOf } from "./alone.ts"
+import { processing } from "./processing.ts"
 import { outage } from "./scheduleDelay.ts"
+import { transacting } from "./transacting.ts"
 import type { TransactionError } from "./transactionError.ts"
 
 /** Wraps each handler of a message. */
@@ -91,8 +93,9 @@ export const throughInbox = (options: {
         deliveries.every((delivery) => delivery.redeliveries === 0 && countdownOf(delivery).left <= 0),
       run: (run) =>
         flight.beside(() =>
-          Effect.provideService(
-            Transaction.run(run((message) => ({ effect, handler }) => {
+          transacting(
+            transactor,
+            run((message) => ({ effect, handler }) => {
               const key = keyFor(message, handler)
               // no savepoint of its own: if it fails nothing of the others stands, either
               const once = Effect.flatMap(storage.register(key), (isNew): Effect.Effect<unknown, unknown> =>
@@ -102,9 +105,8 @@ export const throughInbox = (options: {
                     Effect.tagMetrics(Metric.increment(Metrics.duplicates), { consumer, handler })
                   ) as Effect.Effect<unknown, unknown>)
               return once as Effect.Effect<unknown, unknown>
-            })),
-            Transactor,
-            transactor
+            }),
+            { registers: true }
           )
         )
     }
@@ -113,10 +115,7 @@ export const throughInbox = (options: {
       const { message, redeliveries } = delivery
       const keyOf = (handler: string): Inbox.Key => keyFor(message, handler)
       const through = (options: Inbox.Options): Around => ({ effect, handler }) =>
-        Inbox.process(keyOf(handler), effect, options).pipe(
-          Effect.provideService(Transactor, transactor),
-          Effect.provideService(Inbox.InboxStorage, storage)
-        )
+        processing({ storage, transactor }, keyOf(handler), effect, options)
       let runs = 0
       let duplicates = 0
       const careful = (isAlone: boolean): Around => {

@@ -63,6 +63,7 @@ export class TransactionJournal implements Journal {
 
   /** Hooks and events in the order they were added, after the commit. */
   committed(run: (entries: ReadonlyArray<Emission | Effect.Effect<void>>) => Effect.Effect<void>): Effect.Effect<void> {
+    if (this.entries.length === 0 && this.due.length === 0) return Effect.void
     const entries = this.entries.flatMap((entry): ReadonlyArray<Emission | Effect.Effect<void>> => {
       switch (entry._tag) {
         case "AfterCommit":

@@ -1,3 +1,5 @@
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Schema from "effect/Schema"
 
 /**
@@ -37,3 +39,10 @@ export class TransactionError
     cause: Schema.optional(Schema.Defect)
   })
 {}
+
+/** Neither what follows a commit nor what follows a rollback is known to be due. */
+export const isUnknown = (cause: Cause.Cause<unknown>): boolean =>
+  Chunk.some(
+    Cause.failures(cause),
+    (error) => error instanceof TransactionError && error.reason === "OutcomeUnknown"
+  )

@@ -91,8 +91,8 @@ describe("C4: a transaction cannot be had otherwise", () => {
 
   it("a transactor, which anybody may write, is not one", () => {
     const open = {} as Effect.Effect<string, Transaction.TransactionError, Transaction.Transaction>
-    const session = {} as Transactor.Session
-    expect(session.join({} as Transactor.Level)(open)).type.toBe<typeof open>()
+    const { services } = {} as ReturnType<Transactor.Session["join"]>
+    expect(Effect.provide(open, services)).type.toBe<typeof open>()
   })
 
   it("and a middleware of one's own that promises one must open it", () => {

@@ -35,6 +35,14 @@ export interface Dialect {
       /** For statements about this connection that have to come over another one. */
       readonly sql: SqlClient
     }) => Effect.Effect<Begun, SqlError>
+    /**
+     * The same as a text, for the round trip of the first statement; `undefined` where that cannot be, or on a connection
+     * of which something is still to be asked. It may be run again on a connection where it has.
+     */
+    readonly opening: (options: {
+      readonly connection: Connection
+      readonly isolation: Isolation | undefined
+    }) => Opening | undefined
     /** Makes sure, before the last statements, that the transaction is still the one that began. */
     readonly seal: (connection: Connection) => Effect.Effect<void, CommitFailure>
     /**
@@ -131,6 +139,8 @@ export interface Dialect {
   }
   readonly inbox: {
     readonly register: (names: Names, key: InboxKey) => Query
+    /** Whether it was not there, from what `register` answered. */
+    readonly isNew: (raw: unknown) => boolean
     /** An error that says the key is there already, where that is an error. */
     readonly isDuplicate: (error: SqlError) => boolean
     /** A row if a handler has started with the message. */
@@ -196,6 +206,14 @@ export interface Begun {
   readonly cancel: Effect.Effect<void>
   /** Ends the connection, so that a transaction that could not be rolled back goes with it. */
   readonly destroy: Effect.Effect<void>
+}
+
+/** The beginning of a transaction, before its first statement. */
+export interface Opening {
+  readonly begun: Begun
+  readonly text: string
+  /** How many statements the text has: each has an answer of its own. */
+  readonly count: number
 }
 
 /** Where to read: a bucket, above a sequence, at most so many, without those whose topic and key have one of the hashes. */

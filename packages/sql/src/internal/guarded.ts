@@ -2,16 +2,19 @@ import { TransactionError } from "@effect-cqrs/core/Transaction"
 import type { Level } from "@effect-cqrs/core/Transactor"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { Begun, Dialect } from "./dialect.ts"
+import type { Turn } from "./turn.ts"
 
 /** What a transaction's connections know of it. */
 export interface Fate {
   /** Why it can no longer be committed. */
   lost: TransactionError | undefined
   /** Held by the statement that runs, or by the commit. */
-  readonly busy: Effect.Semaphore
+  readonly busy: Turn
   /** Whether it has been neither committed nor rolled back. */
   isOpen: boolean
 }
@@ -97,56 +100,47 @@ const asSqlError = (error: TransactionError): SqlError => new SqlError({ cause: 
  * that come after the server has given the transaction up (they would be committed one by one), and those that would end
  * it; and it tells the journal of savepoints, so that events share the fate of the writes beside them.
  */
-export const guarded = (options: {
-  readonly connection: Connection
-  readonly begun: Begun
-  readonly level: Level
-  readonly fate: Fate
-  readonly dialect: Dialect
-}): Connection => {
-  const { begun, connection, dialect, fate, level } = options
-  const refusal = (): TransactionError | undefined =>
-    fate.lost ?? (level.ended()
-      ? new TransactionError({
-        reason: "Ended",
-        message:
-          "A statement came after the end of its transaction: wait for forked fibers inside Transaction.run, or " +
-          "start them in Transaction.afterCommit"
-      })
-      : undefined)
+export class Guarded implements Connection {
+  constructor(
+    private readonly connection: Connection,
+    private readonly begun: Begun,
+    private readonly level: Level,
+    private readonly fate: Fate,
+    private readonly dialect: Dialect
+  ) {}
 
-  const isLost = (error: SqlError) =>
-    Effect.map(dialect.transaction.isLost(connection, error), (lost) => {
-      if (!lost) return
-      fate.lost = new TransactionError({
-        reason: "RolledBack",
-        message: "The database rolled the transaction back when a statement failed. Nothing of it is stored",
-        // a policy that repeats conflicts looks for what it was
-        cause: error
-      })
-    })
-
-  const keep = (control: Control | undefined): void => {
-    switch (control?._tag) {
-      case "Savepoint":
-        return level.journal.savepoint(control.name)
-      case "Release":
-        return level.journal.release(control.name)
-      case "RollbackTo": {
-        if (level.journal.rollbackTo(control.name)) return
-        fate.lost = new TransactionError({
-          reason: "Savepoint",
-          message: `ROLLBACK TO ${control.name}: nobody knows which events were added after it. Nothing is stored`
-        })
-      }
-    }
+  execute(...[sql, params, transform]: Parameters<Connection["execute"]>): ReturnType<Connection["execute"]> {
+    return this.guard(sql, () => this.connection.execute(sql, params, transform))
   }
 
-  const guard = <A>(statement: string, run: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> => {
+  executeRaw(...[sql, params]: Parameters<Connection["executeRaw"]>): ReturnType<Connection["executeRaw"]> {
+    return this.guard(sql, () => this.connection.executeRaw(sql, params))
+  }
+
+  executeValues(...[sql, params]: Parameters<Connection["executeValues"]>): ReturnType<Connection["executeValues"]> {
+    return this.guard(sql, () => this.connection.executeValues(sql, params))
+  }
+
+  executeUnprepared(
+    ...[sql, params, transform]: Parameters<Connection["executeUnprepared"]>
+  ): ReturnType<Connection["executeUnprepared"]> {
+    return this.guard(sql, () => this.connection.executeUnprepared(sql, params, transform))
+  }
+
+  executeStream(
+    ...[sql, params, transform]: Parameters<Connection["executeStream"]>
+  ): ReturnType<Connection["executeStream"]> {
+    return Stream.unwrap(
+      Effect.as(this.guard(sql, () => Effect.void), this.connection.executeStream(sql, params, transform))
+    )
+  }
+
+  private guard<A>(statement: string, run: () => Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> {
+    const { begun, dialect, fate, level } = this
     const control = controlOf(statement)
     // in one piece with what it means: neither a savepoint nor the commit comes in between
-    return fate.busy.withPermits(1)(Effect.uninterruptibleMask((restore) => {
-      const refused = refusal()
+    return fate.busy.hold((restore) => {
+      const refused = this.refusal()
       if (refused !== undefined) {
         // nothing is left to undo, and sql.withTransaction would die of a refusal in place of its own failure
         return control?._tag === "RollbackTo" ? Effect.succeed(nothing as A) : Effect.fail(asSqlError(refused))
@@ -170,20 +164,62 @@ export const guarded = (options: {
         return Effect.fail(asSqlError(fate.lost))
       }
       level.touch()
-      return Effect.onInterrupt(restore(run), () => begun.cancel).pipe(
-        Effect.tapError(isLost),
-        Effect.tap(() => keep(control))
-      )
-    }))
+      return Effect.matchCauseEffect(restore(Effect.suspend(run)), {
+        onFailure: (cause) => {
+          const error = Option.getOrUndefined(Cause.failureOption(cause))
+          const after = error !== undefined
+            ? this.lose(error)
+            : Cause.isInterruptedOnly(cause)
+            ? begun.cancel
+            : Effect.void
+          return Effect.zipRight(after, Effect.failCause(cause))
+        },
+        onSuccess: (value) => {
+          this.keep(control)
+          return Effect.succeed(value)
+        }
+      })
+    })
   }
 
-  return {
-    execute: (sql, params, transform) => guard(sql, connection.execute(sql, params, transform)),
-    executeRaw: (sql, params) => guard(sql, connection.executeRaw(sql, params)),
-    executeValues: (sql, params) => guard(sql, connection.executeValues(sql, params)),
-    executeUnprepared: (sql, params, transform) =>
-      guard(sql, Effect.suspend(() => connection.executeUnprepared(sql, params, transform))),
-    executeStream: (sql, params, transform) =>
-      Stream.unwrap(Effect.as(guard(sql, Effect.void), connection.executeStream(sql, params, transform)))
+  private refusal(): TransactionError | undefined {
+    return this.fate.lost ?? (this.level.ended()
+      ? new TransactionError({
+        reason: "Ended",
+        message:
+          "A statement came after the end of its transaction: wait for forked fibers inside Transaction.run, or " +
+          "start them in Transaction.afterCommit"
+      })
+      : undefined)
+  }
+
+  /** Looks whether the server has given the transaction up with a statement. */
+  private lose(error: SqlError): Effect.Effect<void> {
+    return Effect.map(this.dialect.transaction.isLost(this.connection, error), (lost) => {
+      if (!lost) return
+      this.fate.lost = new TransactionError({
+        reason: "RolledBack",
+        message: "The database rolled the transaction back when a statement failed. Nothing of it is stored",
+        // a policy that repeats conflicts looks for what it was
+        cause: error
+      })
+    })
+  }
+
+  private keep(control: Control | undefined): void {
+    const { journal } = this.level
+    switch (control?._tag) {
+      case "Savepoint":
+        return journal.savepoint(control.name)
+      case "Release":
+        return journal.release(control.name)
+      case "RollbackTo": {
+        if (journal.rollbackTo(control.name)) return
+        this.fate.lost = new TransactionError({
+          reason: "Savepoint",
+          message: `ROLLBACK TO ${control.name}: nobody knows which events were added after it. Nothing is stored`
+        })
+      }
+    }
   }
 }

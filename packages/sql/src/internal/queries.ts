@@ -1,5 +1,6 @@
 import type { StorageError } from "@effect-cqrs/core/OutboxStorage"
 import type { SqlClient } from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -10,10 +11,7 @@ export type Queries = ReturnType<typeof queries>
 
 /** How statements of a dialect are run: for their rows, or for how many rows they changed. */
 export const queries = (sql: SqlClient, dialect: Dialect, storageError: (error: SqlError) => StorageError) => {
-  const raw = ([text, params, mode]: Query): Effect.Effect<unknown, SqlError> => {
-    const statement = sql.unsafe(text, params)
-    return mode === "text" ? statement.unprepared : statement.raw
-  }
+  const raw = (query: Query): Effect.Effect<unknown, SqlError> => answerOf(sql, query)
   const own = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
     dialect.writesWhole ? whole(sql, dialect)(effect) : effect
   /** A deadlock's victim, or one that waited for a lock too long: nothing of it was done. */
@@ -36,6 +34,16 @@ export const queries = (sql: SqlClient, dialect: Dialect, storageError: (error: 
       typed(again(whole(sql, dialect)(effect)))
   }
 }
+
+/** What the driver answers to a statement, on the connection that is open, if one is. */
+export const answerOf = (sql: SqlClient, [text, params, mode]: Query): Effect.Effect<unknown, SqlError> => {
+  const statement = sql.unsafe(text, params)
+  return mode === "text" ? statement.unprepared : statement.raw
+}
+
+/** The same on a connection. */
+export const answerOn = (connection: Connection, [text, params, mode]: Query): Effect.Effect<unknown, SqlError> =>
+  mode === "text" ? connection.executeUnprepared(text, params, undefined) : connection.executeRaw(text, params)
 
 // -------------------------------------------------------------------------------------
 // internal

@@ -1,9 +1,11 @@
+import type { Joined } from "@effect-cqrs/core/Transactor"
 import { type SqlClient, TransactionConnection } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import { currentTransformer, type Statement } from "@effect/sql/Statement"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
@@ -28,34 +30,48 @@ export type Client = Connection.Acquirer | undefined
 
 export const clientOf = (sql: SqlClient): Client => clientOfStatement(sql.unsafe(""))
 
+/** The innermost transaction, of this library or not, of whatever client. */
+export const openIn = (context: Context.Context<never>): Open | undefined =>
+  context.unsafeMap.get(TransactionConnection.key)
+
 /** Whether a connection in the context is one of this library's. */
-export const isOurs = (connection: Connection): boolean => places.has(connection)
+export const isOurs = (connection: Connection): boolean => connection instanceof Placed
+
+/**
+ * The connection of the transaction of this library that is open for a fiber; `"elsewhere"` if it is one of another client,
+ * `undefined` if there is none.
+ */
+export const connectionFor = (
+  client: Client,
+  fiber: Fiber.RuntimeFiber<unknown, unknown>
+): Connection | "elsewhere" | undefined => {
+  const open = openIn(fiber.currentContext)
+  if (isForeign(client, open)) return "elsewhere"
+  return open === undefined ? undefined : placeOf(open)?.connection
+}
 
 /** Whether a transaction of this library is open, and it is of another client. */
 export const isElsewhere = (client: Client): Effect.Effect<boolean> =>
-  Effect.contextWith((context: Context.Context<never>) => isForeign(client, openIn(context)))
+  Effect.withFiberRuntime((fiber) => Effect.succeed(connectionFor(client, fiber) === "elsewhere"))
 
 /**
- * Lets the statements of an effect run on a connection. Those of another client run on the connection of that one's
- * transaction further out, or on one of their own, and are no part of this transaction.
+ * What lets the statements of a fiber's effect run on a connection. Those of another client run on the connection of that
+ * one's transaction further out, or on one of their own, and are no part of this transaction.
  */
-export const joined = (options: {
-  readonly client: Client
-  readonly connection: Connection
-  readonly depth: number
-}) => {
-  const own = addressable(options.connection)
-  return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.withFiberRuntime<A, E, R>((fiber) => {
-      places.set(own, { ...options, around: openIn(fiber.currentContext) })
-      return effect.pipe(
-        Effect.mapInputContext((context: Context.Context<R>) =>
-          Context.add(context, TransactionConnection, [own, options.depth])
-        ),
-        Effect.locally(currentTransformer, Option.some(routing(fiber.getFiberRef(currentTransformer))))
-      )
-    })
-}
+export const joined = (
+  { client, connection, depth, fiber }: {
+    readonly client: Client
+    readonly connection: Connection
+    readonly depth: number
+    readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+  }
+): Joined => ({
+  services: Context.make(TransactionConnection, [
+    new Placed(client, connection, depth, openIn(fiber.currentContext)),
+    depth
+  ]),
+  refs: [[currentTransformer, Option.some(routing(fiber.getFiberRef(currentTransformer)))]]
+})
 
 // -------------------------------------------------------------------------------------
 // internal
@@ -63,20 +79,6 @@ export const joined = (options: {
 
 /** A connection and how many transactions of clients are open on it: the value of `TransactionConnection`. */
 type Open = readonly [connection: Connection, counter: number]
-
-/** Where a connection of this library stands. */
-interface Place {
-  readonly client: Client
-  readonly connection: Connection
-  /** The counter at which no `withTransaction` is open in it. */
-  readonly depth: number
-  /** What was open where it was opened. */
-  readonly around: Open | undefined
-}
-
-const places = new WeakMap<Connection, Place>()
-
-const openIn = (context: Context.Context<never>): Open | undefined => context.unsafeMap.get(TransactionConnection.key)
 
 /** Not in the types of @effect/sql. Where it is missing, everything runs in the open transaction, as without routing. */
 const clientOfStatement = (statement: Statement<unknown>): Client =>
@@ -91,7 +93,7 @@ interface Target {
 const targets = new WeakMap<ReadonlyArray<unknown>, Connection.Acquirer>()
 
 const isForeign = (client: Client, open: Open | undefined): boolean => {
-  const innermost = open === undefined ? undefined : places.get(open[0])?.client
+  const innermost = open === undefined ? undefined : placeOf(open)?.client
   return client !== undefined && innermost !== undefined && innermost !== client
 }
 
@@ -100,7 +102,7 @@ const targetOf = (statement: Statement<unknown>, refs: FiberRefs.FiberRefs): Tar
   let open = openIn(FiberRefs.getOrDefault(refs, FiberRef.currentContext))
   if (client === undefined || !isForeign(client, open)) return undefined
   while (open !== undefined) {
-    const place = places.get(open[0])
+    const place = placeOf(open)
     if (place === undefined) break
     if (place.client === client) return { connection: Effect.succeed(place.connection), open }
     if (open[1] > place.depth) return { connection: ambiguous, open: undefined }
@@ -171,26 +173,51 @@ const route: Statement.Transformer = (statement, _sql, refs) => {
 }
 routings.add(route)
 
-/** A connection that hands on what is marked for another. */
-const addressable = (connection: Connection): Connection => {
-  const on = <A>(
+/** A connection that hands on what is marked for another, and where it stands. */
+class Placed implements Connection {
+  constructor(
+    readonly client: Client,
+    readonly connection: Connection,
+    /** The counter at which no `withTransaction` is open in it. */
+    readonly depth: number,
+    /** What was open where it was opened. */
+    readonly around: Open | undefined
+  ) {}
+
+  execute(...[sql, params, transform]: Parameters<Connection["execute"]>): ReturnType<Connection["execute"]> {
+    return this.on(params, (there) => there.execute(sql, params, transform))
+  }
+
+  executeRaw(...[sql, params]: Parameters<Connection["executeRaw"]>): ReturnType<Connection["executeRaw"]> {
+    return this.on(params, (there) => there.executeRaw(sql, params))
+  }
+
+  executeValues(...[sql, params]: Parameters<Connection["executeValues"]>): ReturnType<Connection["executeValues"]> {
+    return this.on(params, (there) => there.executeValues(sql, params))
+  }
+
+  executeUnprepared(
+    ...[sql, params, transform]: Parameters<Connection["executeUnprepared"]>
+  ): ReturnType<Connection["executeUnprepared"]> {
+    return this.on(params, (there) => there.executeUnprepared(sql, params, transform))
+  }
+
+  executeStream(
+    ...[sql, params, transform]: Parameters<Connection["executeStream"]>
+  ): ReturnType<Connection["executeStream"]> {
+    const target = targets.get(params)
+    return target === undefined
+      ? this.connection.executeStream(sql, params, transform)
+      : Stream.unwrapScoped(Effect.map(target, (there) => there.executeStream(sql, params, transform)))
+  }
+
+  private on<A>(
     params: ReadonlyArray<unknown>,
     run: (connection: Connection) => Effect.Effect<A, SqlError>
-  ): Effect.Effect<A, SqlError> => {
+  ): Effect.Effect<A, SqlError> {
     const target = targets.get(params)
-    return target === undefined ? run(connection) : Effect.scoped(Effect.flatMap(target, run))
-  }
-  return {
-    execute: (sql, params, transform) => on(params, (there) => there.execute(sql, params, transform)),
-    executeRaw: (sql, params) => on(params, (there) => there.executeRaw(sql, params)),
-    executeValues: (sql, params) => on(params, (there) => there.executeValues(sql, params)),
-    executeUnprepared: (sql, params, transform) =>
-      on(params, (there) => there.executeUnprepared(sql, params, transform)),
-    executeStream: (sql, params, transform) => {
-      const target = targets.get(params)
-      return target === undefined
-        ? connection.executeStream(sql, params, transform)
-        : Stream.unwrapScoped(Effect.map(target, (there) => there.executeStream(sql, params, transform)))
-    }
+    return target === undefined ? run(this.connection) : Effect.scoped(Effect.flatMap(target, run))
   }
 }
+
+const placeOf = ([connection]: Open): Placed | undefined => connection instanceof Placed ? connection : undefined

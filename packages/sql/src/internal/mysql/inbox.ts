@@ -1,14 +1,18 @@
 import * as Effect from "effect/Effect"
 import type { Dialect } from "../dialect.ts"
 import { codeOf } from "../errors.ts"
-import { committed, now } from "./text.ts"
+import { bytes, committed, now } from "./text.ts"
 
 export const inbox: Dialect["inbox"] = {
   // neither INSERT IGNORE, which would cut what is too long, nor ON DUPLICATE KEY, which counts alike
   register: (names, { consumer, handler, messageId, source }) => [
-    `insert into ${names.inbox} (consumer, handler, source, message_id, handled_at) values (?, ?, ?, ?, ${now})`,
-    [consumer, handler, source, messageId]
+    // as text it shares the round trip that begins the transaction
+    `insert into ${names.inbox} (consumer, handler, source, message_id, handled_at) values ` +
+    `(${[consumer, handler, source, messageId].map(bytes).join(", ")}, ${now})`,
+    [],
+    "text"
   ],
+  isNew: () => true,
   isDuplicate: (error) => codeOf(error) === "ER_DUP_ENTRY",
   isStarted: (names, { consumer, messageId, source }) => [
     `select 1 as started from ${names.inboxStart} where consumer = ? and source = ? and message_id = ? limit 1`,

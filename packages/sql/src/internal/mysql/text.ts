@@ -1,5 +1,5 @@
-import * as Encoding from "effect/Encoding"
 import { chunksOf } from "../chunks.ts"
+import { hex } from "../row.ts"
 
 /** Microseconds since 1970 by the database's clock; unlike unix_timestamp(now(6)), sure of itself when clocks go back. */
 export const now = "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))"
@@ -28,7 +28,7 @@ export const updateOf = (table: string): string => `update ${table} force index 
  * A text's bytes, as a part of a statement that is sent as text: digits, in which nothing can end the literal, whatever the
  * server's `sql_mode` says of backslashes.
  */
-const bytes = (text: string): string => `x'${Encoding.encodeHex(text)}'`
+export const bytes = (text: string): string => `x'${hex(text)}'`
 
 export const text = (value: string): string => `_utf8mb4 ${bytes(value)}`
 

@@ -1,7 +1,7 @@
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import type { CommitFailure, Dialect } from "../dialect.ts"
+import type { Begun, CommitFailure, Dialect } from "../dialect.ts"
 import { codeOf, isDisconnected, run, textOf } from "../errors.ts"
 import { isolations } from "../isolation.ts"
 import { outside } from "../routing.ts"
@@ -39,29 +39,44 @@ const isOfCommit = (error: SqlError): boolean =>
 const driverOf = (connection: Connection): object | undefined =>
   "conn" in connection && typeof connection.conn === "object" && connection.conn !== null ? connection.conn : undefined
 
-const ids = new WeakMap<object, number>()
+/** Of connections whose id was asked for. */
+const known = new WeakMap<object, Begun>()
+
+const knownOf = (connection: Connection): Begun | undefined => {
+  const driver = driverOf(connection)
+  return driver === undefined ? undefined : known.get(driver)
+}
+
+// With autocommit off nothing is ever committed by a statement of its own: when the server has rolled the transaction
+// back (a deadlock's victim), what follows belongs to a new one, which has no guard.
+const open = "SET autocommit = 0; SAVEPOINT cqrs_guard"
 
 export const transaction: Dialect["transaction"] = {
   turn: Effect.void,
-  // With autocommit off nothing is ever committed by a statement of its own: when the server has rolled the transaction
-  // back (a deadlock's victim), what follows belongs to a new one, which has no guard.
   begin: ({ connection, isolation, sql }) => {
-    const driver = driverOf(connection)
-    const known = driver === undefined ? undefined : ids.get(driver)
+    const begun = knownOf(connection)
     return Effect.map(
       connection.executeUnprepared(
         (isolation === undefined ? "" : `SET TRANSACTION ISOLATION LEVEL ${isolations[isolation]}; `) +
-          "SET autocommit = 0; SAVEPOINT cqrs_guard" + (known === undefined ? "; SELECT CONNECTION_ID() AS id" : ""),
+          open + (begun === undefined ? "; SELECT CONNECTION_ID() AS id" : ""),
         [],
         undefined
       ),
       (results) => {
-        const id = known ?? (results.at(-1) as unknown as readonly [{ readonly id: number }])[0].id
-        if (driver !== undefined) ids.set(driver, id)
+        if (begun !== undefined) return begun
+        const [{ id }] = results.at(-1) as unknown as readonly [{ readonly id: number }]
         const beside = (statement: string) => outside(Effect.ignore(sql.unsafe(statement).unprepared))
-        return { cancel: beside(`KILL QUERY ${id}`), destroy: beside(`KILL ${id}`) }
+        const found: Begun = { cancel: beside(`KILL QUERY ${id}`), destroy: beside(`KILL ${id}`) }
+        const driver = driverOf(connection)
+        if (driver !== undefined) known.set(driver, found)
+        return found
       }
     )
+  },
+  opening: ({ connection, isolation }) => {
+    const begun = knownOf(connection)
+    // inside a transaction the level cannot be set again
+    return begun === undefined || isolation !== undefined ? undefined : { begun, text: open, count: 2 }
   },
   seal: (connection) => Effect.mapError(run(connection, release), commitFailure),
   commit: (connection, { flush, isSealed }) =>

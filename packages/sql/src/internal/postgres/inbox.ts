@@ -8,6 +8,7 @@ export const inbox: Dialect["inbox"] = {
     "on conflict do nothing",
     [consumer, handler, source, messageId]
   ],
+  isNew: (raw) => (raw as { readonly rowCount: number | null }).rowCount === 1,
   isDuplicate: () => false,
   isStarted: (names, { consumer, messageId, source }) => [
     `select 1 as started from ${names.inboxStart} where consumer = $1 and source = $2 and message_id = $3 limit 1`,

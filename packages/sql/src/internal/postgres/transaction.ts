@@ -29,6 +29,7 @@ export const transaction: Dialect["transaction"] = {
       run(connection, isolation === undefined ? "BEGIN" : `BEGIN ISOLATION LEVEL ${isolations[isolation]}`),
       begun
     ),
+  opening: () => undefined,
   // a transaction in which a statement has failed is answered with ROLLBACK, which is no error
   seal: () => Effect.void,
   commit: (connection, { flush }) =>

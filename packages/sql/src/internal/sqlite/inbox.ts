@@ -8,6 +8,7 @@ export const inbox: Dialect["inbox"] = {
     "on conflict do nothing",
     [consumer, handler, source, messageId]
   ],
+  isNew: (raw) => (raw as { readonly changes: number }).changes === 1,
   isDuplicate: () => false,
   isStarted: (names, { consumer, messageId, source }) => [
     `select 1 as started from ${names.inboxStart} where consumer = ? and source = ? and message_id = ? limit 1`,

@@ -27,6 +27,7 @@ export const transaction: Dialect["transaction"] = {
       Effect.zipRight(run(connection, "SAVEPOINT cqrs_guard")),
       Effect.as(begun)
     ),
+  opening: () => undefined,
   seal: (connection) =>
     Effect.mapError(run(connection, "RELEASE cqrs_guard"), (error) => ({ at: "rolledBack" as const, error })),
   commit: (connection, { isSealed }) =>

@@ -56,7 +56,10 @@ export const append = (messages: ReadonlyArray<Outgoing>) =>
 export const commit = (messages: ReadonlyArray<Outgoing>, isolation?: Isolation) =>
   Effect.scoped(
     Effect.flatMap(Transactor, (transactor) =>
-      Effect.flatMap(transactor.begin({ isolation }), (session) => session.commit(messages)))
+      Effect.flatMap(
+        Effect.flatMap(Effect.scope, (scope) => transactor.begin({ isolation, scope })),
+        (session) => session.commit(messages)
+      ))
   )
 
 /** Reads from some buckets, or from all of them, with what holds for each range. */

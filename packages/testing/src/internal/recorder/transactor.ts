@@ -29,11 +29,12 @@ export const recordingTransactor = (
 
       return {
         ...session,
-        join: (level) => {
+        join: (level, fiber) => {
           journal ??= level.journal
-          return session.join(noticing(level, (gone) => {
+          const noticed = noticing(level, (gone) => {
             lost = [...lost, ...gone]
-          }))
+          })
+          return session.join(noticed, fiber)
         },
         savepoint: (name) =>
           Effect.zipRight(session.savepoint(name), Effect.sync(() => void marks.set(name, messages().length))),
