@@ -65,13 +65,15 @@ export const joined = (
     readonly depth: number
     readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
   }
-): Joined => ({
-  services: Context.make(TransactionConnection, [
-    new Placed(client, connection, depth, openIn(fiber.currentContext)),
-    depth
-  ]),
-  refs: [[currentTransformer, Option.some(routing(fiber.getFiberRef(currentTransformer)))]]
-})
+): Joined => {
+  const around = openIn(fiber.currentContext)
+  // a `withTransaction` inside calls its savepoint by the counter: no name of one that is open further out may come again
+  const counter = Math.max(depth, around?.[1] ?? 0)
+  return {
+    services: Context.make(TransactionConnection, [new Placed(client, connection, counter, around), counter]),
+    refs: [[currentTransformer, Option.some(routing(fiber.getFiberRef(currentTransformer)))]]
+  }
+}
 
 // -------------------------------------------------------------------------------------
 // internal

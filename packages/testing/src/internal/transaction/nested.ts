@@ -306,7 +306,18 @@ export const nestedCases = <R>(
             }
             yield* assertStored(expected)
           }).pipe(Effect.provide(runtime), Effect.runPromise))
-        yield* Effect.promise(() => FastCheck.assert(property, { numRuns: 60, endOnFailure: true }))
+        const nest = (by: "run" | "client", fails: boolean, ...steps: ReadonlyArray<Step>): Step => ({
+          _tag: "Nest",
+          by,
+          fails,
+          steps
+        })
+        // a savepoint of a client behind two of its own and a run, whose name must be another one
+        const inner = nest("run", false, nest("client", false))
+        const named: ReadonlyArray<Step> = [nest("client", false, nest("client", true, inner))]
+        yield* Effect.promise(() =>
+          FastCheck.assert(property, { numRuns: 60, endOnFailure: true, examples: [[named, false]] })
+        )
       })
     )
   })
