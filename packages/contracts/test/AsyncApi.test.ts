@@ -132,6 +132,16 @@ it.effect("schemas of one name that differ are two components", () =>
     assert.deepInclude(schemas["b.Id"], { maxLength: 2 })
   }))
 
+it.effect("a part with a name of its own is found, whatever the name", () =>
+  Effect.gen(function*() {
+    const Room = Schema.String.annotations({ identifier: "@rooms/100%~Room" })
+    class A extends Event.notification<A>()("a", { topic: "t", payload: { room: Room } }) {}
+    const contract = Contract.make({ title: "Odd", version: "1", announces: [A] })
+    const { components: { schemas } } = yield* AsyncApi.make(contract, { broker: "kafka" })
+    assert.sameMembers(Object.keys(schemas), ["a", "_rooms_100_Room"])
+    assert.deepInclude(schemas.a, { properties: { room: { $ref: "#/components/schemas/_rooms_100_Room" } } })
+  }))
+
 it.effect("a field without a form in JSON Schema is an error that names it and says what to do", () =>
   Effect.gen(function*() {
     class Odd extends Event.notification<Odd>()("odd", { topic: "t", payload: { big: Schema.BigIntFromSelf } }) {}

@@ -1,4 +1,4 @@
-import { definitionsOf, type JsonSchema, refPrefix } from "./jsonSchema.ts"
+import { definitionsOf, type JsonSchema, referredTo } from "./jsonSchema.ts"
 
 export interface Components {
   /** Where the schema of each name is. */
@@ -27,11 +27,10 @@ export const componentsOf = (schemas: Readonly<Record<string, JsonSchema>>): Com
       if (Array.isArray(node)) return node.map(moved)
       if (typeof node !== "object" || node === null) return node
       return Object.fromEntries(
-        Object.entries(node).map(([keyword, value]) =>
-          keyword === "$ref" && typeof value === "string" && value.startsWith(refPrefix)
-            ? [keyword, `#/components/schemas/${componentOf(decodeURIComponent(value.slice(refPrefix.length)))}`]
-            : [keyword, moved(value)]
-        )
+        Object.entries(node).map(([keyword, value]) => {
+          const name = keyword === "$ref" && typeof value === "string" ? referredTo(value) : undefined
+          return [keyword, name === undefined ? moved(value) : `#/components/schemas/${componentOf(name)}`]
+        })
       )
     }
     for (const [name, definition] of Object.entries(definitionsOf(schemas[owner]!))) {

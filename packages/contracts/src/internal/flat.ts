@@ -1,5 +1,5 @@
 import * as Equal from "effect/Equal"
-import { type JsonSchema, refPrefix } from "./jsonSchema.ts"
+import { type JsonSchema, referredTo } from "./jsonSchema.ts"
 
 export type Node = JsonSchema | boolean
 
@@ -19,9 +19,11 @@ export const flatten = (node: Node, definitions: Definitions): Flat => {
     for (const [name, value] of Object.entries(one)) {
       if (name === "allOf") (value as ReadonlyArray<Node>).forEach(take)
       else if (name === "$ref") {
-        const reference = (value as string).slice(refPrefix.length)
-        const definition = Object.hasOwn(definitions, reference) ? definitions[reference] : undefined
-        if (definition === undefined) put("$ref", value)
+        const reference = referredTo(value as string)
+        const definition = reference !== undefined && Object.hasOwn(definitions, reference)
+          ? definitions[reference]
+          : undefined
+        if (reference === undefined || definition === undefined) put("$ref", value)
         else if (!references.includes(reference)) {
           references.push(reference)
           take(definition)

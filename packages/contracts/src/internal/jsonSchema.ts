@@ -12,7 +12,13 @@ export interface JsonSchema {
 export const definitionsOf = (schema: JsonSchema): Readonly<Record<string, JsonSchema>> =>
   (schema.$defs ?? {}) as Readonly<Record<string, JsonSchema>>
 
-export const refPrefix = "#/$defs/"
+const refPrefix = "#/$defs/"
+
+/** The definition that a `$ref` names, which is a JSON pointer: `#/$defs/@rooms~1Room` is `@rooms/Room`. */
+export const referredTo = (reference: string): string | undefined =>
+  reference.startsWith(refPrefix)
+    ? reference.slice(refPrefix.length).replaceAll("~1", "/").replaceAll("~0", "~")
+    : undefined
 
 /**
  * What a schema's encoded side is in JSON, open for further properties, as it is read. Valid as draft-07, where `$ref`
@@ -64,7 +70,8 @@ const plain = (value: unknown): unknown => {
     kept[name] = name === "enum" || name === "const" || name === "default" || name === "examples" ? inner : plain(inner)
   }
   const { $ref, ...rest } = kept
-  return $ref === undefined || Object.keys(rest).length === 0 ? kept : { allOf: [{ $ref }], ...rest }
+  // else it is a field of that name
+  return typeof $ref !== "string" || Object.keys(rest).length === 0 ? kept : { allOf: [{ $ref }], ...rest }
 }
 
 const isNoise = (name: string, value: unknown): boolean =>

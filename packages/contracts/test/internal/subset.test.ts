@@ -26,6 +26,9 @@ const tree = (n: Schema.Schema<number>): Schema.Schema<Tree> => {
 const A = Struct({ _tag: Literal("A"), a: String })
 const B = Struct({ _tag: Literal("B"), b: Number })
 
+const named = (inner: Schema.Schema.Any) => Struct({ a: inner.annotations({ identifier: "@rooms/100%~Room" }) })
+const keywords = (inner: Schema.Schema.Any) => Struct({ $ref: inner, allOf: inner, a: inner })
+
 describe("all that the writer may write is taken by the reader", () => {
   for (
     const [name, writer, reader] of [
@@ -99,6 +102,8 @@ describe("what the reader does not take", () => {
         "type a"
       ]],
       ["a tree's values, at any depth", tree(Number), tree(Int), ["type n"]],
+      ["a part with a name of its own that has a slash in it", named(Number), named(String), ["type a"]],
+      ["fields that are called as keywords are", keywords(Number), keywords(String), ["type $ref", "type allOf", "type a"]],
       ["what a strict reader forbids", Struct({ a: Int }), { type: "object", additionalProperties: false }, [
         "unexpected a"
       ]],
