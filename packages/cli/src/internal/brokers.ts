@@ -36,7 +36,9 @@ export const addressOf = (url: Redacted.Redacted): Either.Either<Address, CliErr
     return Either.right({ kind: "kafka", shown: `${protocol}://${brokers}`, settings })
   }
   if (/^amqps?:\/\//i.test(text)) {
-    const shown = text.split(",").map((one) => one.trim().replace(/^(amqps?:\/\/)(?:[^@]*@)?/i, "$1")).join(",")
+    // a comma may be part of a password: only one before a URL divides
+    const shown = text.split(/,\s*(?=amqps?:\/\/)/i)
+      .map((one) => one.trim().replace(/^(amqps?:\/\/)(?:.*@)?/i, "$1")).join(",")
     return Either.right({ kind: "amqp", shown, settings: new Map([["CQRS_AMQP_URL", text]]) })
   }
   return Either.left(

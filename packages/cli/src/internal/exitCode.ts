@@ -95,7 +95,7 @@ export const sentenceOf = (error: { readonly message: string; readonly cause?: u
 }
 
 /** A text in which no URL has a user or a password. */
-export const withoutLogin = (text: string): string => text.replaceAll(/([a-z][a-z0-9+]*:\/\/)[^\s/@]*@/gi, "$1…@")
+export const withoutLogin = (text: string): string => text.replaceAll(/([a-z][a-z0-9+]*:\/\/)(?:[^\s/]*@|[^\s/@]+:(?:(?!:\/\/)\S)*@)/gi, "$1…@")
 
 const isQuit = (failure: unknown): boolean =>
   typeof failure === "object" && failure !== null && "_tag" in failure && failure._tag === "QuitException"

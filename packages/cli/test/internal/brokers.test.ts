@@ -33,6 +33,16 @@ describe("the URL of a broker", () => {
     })
   })
 
+  it("is shown without a password that should have been escaped, and was not", () => {
+    for (const password of ["a@secret", "a,secret", "a/secret", "a,@secret"]) {
+      const url = `amqp://rooms:${password}@one/vhost`
+      assert.strictEqual((read(url) as { readonly shown: string }).shown, "amqp://one/vhost", url)
+    }
+    assert.deepInclude(read("amqp://a:secret@one, amqps://b:sec@ret@two:5671"), {
+      shown: "amqp://one,amqps://two:5671"
+    })
+  })
+
   it("is refused by a sentence that does not repeat it", () => {
     for (const url of ["", "kafka://", "http://rooms:secret@one", "one:9092", "kafka://a:%ZZ@one:9092"]) {
       const { ending, message } = read(url) as { readonly ending: string; readonly message: string }

@@ -40,6 +40,12 @@ describe("exit codes", () => {
       withoutLogin("amqp://u:p@h/v and postgres://u@h, not mail@example.org or kafka://h:1"),
       "amqp://…@h/v and postgres://…@h, not mail@example.org or kafka://h:1"
     )
+    for (const password of ["a@secret", "a/secret", "a,secret", "a#sec@ret"]) {
+      assert.strictEqual(
+        withoutLogin(`not amqp://u:${password}@h/v, nor kafka://h:1`),
+        "not amqp://…@h/v, nor kafka://h:1"
+      )
+    }
   })
 
   it.effect("a driver that is not installed is a sentence that names it, and another failure is none", () =>
