@@ -58,6 +58,13 @@ const console_ = Console.setConsole({
   unsafe: globalThis.console
 } as unknown as Console.Console)
 
+// nobody reads on, as behind `| head`: it ends as if it was interrupted
+process.stdout.once("error", () => {
+  process.stdout.on("error", () => undefined)
+  process.kill(process.pid, "SIGINT")
+})
+process.stderr.on("error", () => undefined)
+
 // the parser takes a number behind a flag for its value: `--json 1` would be `--json=1`, and the argument missing
 const args = process.argv.map((arg) => flags.has(arg) ? `${arg === "-y" ? "--yes" : arg}=true` : arg)
 

@@ -13,7 +13,10 @@ import * as Exit from "effect/Exit"
 
 export const exitCodes = {
   Done: [0, "It is done, or there is nothing that speaks against it."],
-  Found: [1, "Something was found: a problem by `doctor`, a change that breaks a contract, or letters that a redrive could not send."],
+  Found: [
+    1,
+    "Something was found: a problem by `doctor`, a change that breaks a contract, or letters that a redrive could not send."
+  ],
   Usage: [2, "An unknown command or option, or a value or setting that cannot be."],
   Unreachable: [3, "The database or the broker cannot be reached, or refuses the login."],
   Tables: [4, "The tables are missing, older or newer than this program, or nothing has used them yet."],
@@ -95,7 +98,8 @@ export const sentenceOf = (error: { readonly message: string; readonly cause?: u
 }
 
 /** A text in which no URL has a user or a password. */
-export const withoutLogin = (text: string): string => text.replaceAll(/([a-z][a-z0-9+]*:\/\/)(?:[^\s/]*@|[^\s/@]+:(?:(?!:\/\/)\S)*@)/gi, "$1…@")
+export const withoutLogin = (text: string): string =>
+  text.replaceAll(/([a-z][a-z0-9+]*:\/\/)(?:[^\s/]*@|[^\s/@]+:(?:(?!:\/\/)\S)*@)/gi, "$1…@")
 
 const isQuit = (failure: unknown): boolean =>
   typeof failure === "object" && failure !== null && "_tag" in failure && failure._tag === "QuitException"

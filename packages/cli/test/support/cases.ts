@@ -270,6 +270,20 @@ export const cases = (it: It, fresh: Effect.Effect<Place, unknown, Scope.Scope>)
       assert.match(after.stdout, /- indexes \(problem\): make them again/)
     }))
 
+  test("whoever reads no further, as head does, ends it without a complaint", ({ cli, url, within }) =>
+    Effect.gen(function*() {
+      yield* cli("migrate", "apply", "--yes")
+      yield* within(fill(poison))
+      const { child, ended } = yield* start([
+        "outbox",
+        "watch",
+        ...["--times", "600", "--interval", "100 millis", "--database", url]
+      ])
+      child.stdout!.once("data", () => child.stdout!.destroy())
+      const { code, stderr } = yield* ended
+      assert.deepStrictEqual({ code, stderr }, { code: 130, stderr: "" })
+    }))
+
   test("watch prints a line, or a JSON value, for each reading where there is no terminal", ({ cli, within }) =>
     Effect.gen(function*() {
       yield* within(fill([{ key: "blue" }]))
