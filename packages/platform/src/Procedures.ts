@@ -37,7 +37,7 @@ export interface Procedures<R extends AnyRequest> {
   readonly group: RpcGroup.RpcGroup<R extends AnyRequest ? Rpc.From<R> : never>
   /**
    * Sends each request to its handler, with the key of the header `Idempotency-Key` if it is a command with the
-   * middleware `Idempotent`. Causes of failures and defects are logged, and not sent to the client.
+   * middleware `Idempotent`. The key has no scope: who knows the key and the fields of another's command is given its answer. Causes of failures and defects are logged, and not sent to the client.
    */
   readonly layer: Layer.Layer<
     Rpc.ToHandler<R extends AnyRequest ? Rpc.From<R> : never>,
@@ -104,7 +104,8 @@ const discreet = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, 
       const { message, reason } = error
       return told(cause, new IdempotencyError({ reason, message }))
     }
-    return Effect.failCause(cause)
+    // what died beside it is not for the client, whose other calls it would end
+    return Cause.isFailType(cause) ? Effect.failCause(cause) : told(cause, error)
   })
 
 const told = <E>(cause: Cause.Cause<E>, error: unknown): Effect.Effect<never, E> =>
