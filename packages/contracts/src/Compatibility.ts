@@ -65,7 +65,8 @@ export interface Finding {
  * they do not know, so a field that is added breaks nobody, unless it is required of messages that do not have it.
  *
  * A partition key is compared as it shows itself (`{roomId}`): one that is computed otherwise is not seen to change. What
- * a field means is not seen either.
+ * a field means is not seen either, nor what is within a text: a `Date` and a number as text are alike, and so is what a
+ * filter without `jsonSchema` refuses.
  *
  * @since 0.1.0
  * @category combinators

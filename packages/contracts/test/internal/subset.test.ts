@@ -103,7 +103,11 @@ describe("what the reader does not take", () => {
       ]],
       ["a tree's values, at any depth", tree(Number), tree(Int), ["type n"]],
       ["a part with a name of its own that has a slash in it", named(Number), named(String), ["type a"]],
-      ["fields that are called as keywords are", keywords(Number), keywords(String), ["type $ref", "type allOf", "type a"]],
+      ["fields that are called as keywords are", keywords(Number), keywords(String), [
+        "type $ref",
+        "type allOf",
+        "type a"
+      ]],
       ["what a strict reader forbids", Struct({ a: Int }), { type: "object", additionalProperties: false }, [
         "unexpected a"
       ]],
