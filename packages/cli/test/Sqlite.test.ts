@@ -1,11 +1,11 @@
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import { describe, layer } from "@effect/vitest"
+import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { cases } from "./support/cases.ts"
-import { layerProgram } from "./support/program.ts"
+import { layerProgram, run } from "./support/program.ts"
 
 const fresh = Effect.map(
   Effect.acquireRelease(
@@ -21,5 +21,15 @@ const fresh = Effect.map(
 )
 
 describe("effect-cqrs on SQLite", () => {
-  layer(layerProgram, { timeout: 60_000, excludeTestServices: true })((it) => cases(it, fresh))
+  layer(layerProgram, { timeout: 60_000, excludeTestServices: true })((it) => {
+    cases(it, fresh)
+
+    it.effect("a file that cannot be opened is said with what to look at", () =>
+      Effect.gen(function*() {
+        const { code, stderr } = yield* run(["migrate", "plan", "--database", `sqlite:${tmpdir()}`])
+        assert.strictEqual(code, 3)
+        assert.match(stderr, /^The database sqlite:\S+ cannot be used: .+ It has to be a file, in a folder that exists/)
+        assert.notInclude(stderr, "server")
+      }))
+  })
 })

@@ -32,12 +32,14 @@ export const addressOf = (url: Redacted.Redacted): Either.Either<Address, CliErr
   if (file !== undefined) return Either.right({ kind: "sqlite", file, shown: `sqlite:${file}` })
   const parsed = Either.getOrUndefined(Either.try(() => new URL(text)))
   const kind = parsed === undefined ? undefined : kinds[parsed.protocol]
-  if (parsed === undefined || kind === undefined || parsed.hostname === "" || parsed.pathname.length < 2) {
+  // an @ there ends a password that has a slash in it: what is taken for host and name is of the login
+  const isName = parsed !== undefined && parsed.pathname.length > 1 && !parsed.pathname.includes("@")
+  if (parsed === undefined || kind === undefined || parsed.hostname === "" || !isName) {
     return Either.left(
       new CliError({
         ending: "Usage",
         message: "The URL of the database is none: write it as mysql://user:password@host:3306/name, " +
-          "mariadb://…, postgres://user:password@host:5432/name, or sqlite:FILE"
+          "mariadb://…, postgres://user:password@host:5432/name, or sqlite:FILE, with / and @ in a password as %2F and %40"
       })
     )
   }
@@ -64,7 +66,11 @@ export const client = (
         ending: "Unreachable",
         message: `The database ${address.shown} cannot be used: ${
           sentenceOf({ message: "", cause: error.cause }) || error.message
-        }. Check the address, the login, and whether the server runs`
+        }. ${
+          address.kind === "sqlite"
+            ? "It has to be a file, in a folder that exists, which this user may read and write"
+            : "Check the address, the login, and whether the server runs"
+        }`
       })
     if (address.kind === "sqlite") {
       const files = yield* FileSystem.FileSystem

@@ -24,7 +24,16 @@ describe("the URL of a database", () => {
   })
 
   it("is refused by a sentence that does not repeat it", () => {
-    for (const url of ["", "app.db", "sqlite:", "mysql://u:secret@h", "oracle://u:secret@h/app"]) {
+    for (
+      const url of [
+        "",
+        "app.db",
+        "sqlite:",
+        "mysql://u:secret@h",
+        "oracle://u:secret@h/app",
+        "mysql://u:1/secret@h/app"
+      ]
+    ) {
       const refused = addressOf(Redacted.make(url))
       if (Either.isRight(refused)) return assert.fail(url)
       assert.strictEqual(refused.left.ending, "Usage")
