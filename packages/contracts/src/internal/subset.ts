@@ -80,7 +80,7 @@ const flat = (outer: Comparison, writer: Flat, reader: Flat, path: string): Read
       ...unions.flatMap((union) => {
         const each = union.map((branch) => flat(given, writer, flatten(branch, given.reader), path))
         // of a tagged union, the branch of the same tag has the most to say
-        return each.reduce((best, one) => weightOf(one) < weightOf(best) ? one : best)
+        return each.reduce((best, one) => weightOf(one, path) < weightOf(best, path) ? one : best)
       })
     ])
   }
@@ -185,8 +185,8 @@ const together = (found: ReadonlyArray<Misfit>): ReadonlyArray<Misfit> => {
 }
 
 /** A misfit of the whole weighs more than any of its parts. */
-const weightOf = (found: ReadonlyArray<Misfit>): number =>
-  found.reduce((sum, { kind }) => sum + (kind === "type" ? 100 : kind === "values" ? 10 : 1), 0)
+const weightOf = (found: ReadonlyArray<Misfit>, whole: string): number =>
+  found.reduce((sum, { kind, path }) => sum + (kind === "type" && path === whole ? 100 : kind === "values" ? 10 : 1), 0)
 
 /** One union of the writer at a time; several values are one, and so is a list of types. */
 const alternativesOf = (writer: Flat): ReadonlyArray<Node> | undefined => {

@@ -88,6 +88,14 @@ describe("what the reader does not take", () => {
       ["a branch's field, as its own branch tells", Union(Struct({ _tag: Literal("A") }), B), Union(A, B), [
         "missing a"
       ]],
+      [
+        "a branch's field of another type, as its own branch tells",
+        Struct({ _tag: Literal("A"), a: Int }),
+        Union(A, B),
+        [
+          "type a"
+        ]
+      ],
       ["lower", Number, Number.pipe(Schema.greaterThan(0)), ["bounds"]],
       ["the bound itself", Number.pipe(Schema.greaterThanOrEqualTo(1)), Number.pipe(Schema.greaterThan(1)), ["bounds"]],
       ["higher", Number.pipe(Schema.lessThan(5)), Number.pipe(Schema.lessThan(4)), ["bounds"]],
