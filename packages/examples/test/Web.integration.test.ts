@@ -52,7 +52,7 @@ const start = ({ broker, database, run }: Setting) =>
             })
         }))
       })
-      child.on("exit", (code) => resume(Effect.fail(new Error(`The server ended with ${code}: ${said}`))))
+      child.on("exit", (code) => resume(Effect.fail(`The server ended with ${code}: ${said}`)))
     }),
     ({ end }) => end("SIGKILL")
   )
@@ -65,7 +65,7 @@ const judged = Effect.gen(function*() {
     if (judgement.lost === 0) return judgement
     yield* Effect.sleep("100 millis")
   }
-}).pipe(Effect.timeoutFail({ duration: "40 seconds", onTimeout: () => new Error("events are missing") }))
+}).pipe(Effect.timeoutFail({ duration: "40 seconds", onTimeout: () => "events are missing" }))
 
 const members = Effect.flatMap(
   SqlClient.SqlClient,

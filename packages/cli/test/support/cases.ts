@@ -88,47 +88,45 @@ export const cases = (it: It, fresh: Effect.Effect<Place, unknown, Scope.Scope>)
     }))
 
   test("the status says what is pending, dead, owned and suspended", ({ cli, within }) =>
-    Effect.gen(function*() {
-      yield* within(Effect.scoped(Effect.gen(function*() {
-        yield* fill(poison)
-        const { join } = yield* BucketOwner.BucketOwner
-        const membership = yield* join
-        yield* membership.report([{ topic: "rooms", reason: "no such topic", since: DateTime.unsafeMake(0) }])
-        const status = yield* cli("outbox", "status", "--json", "--interval", "200 millis")
-        assert.strictEqual(status.code, 0, status.stderr)
-        const { at, oldestAgeMillis, rate, relays, topics, ...rest } = json(status.stdout)
-        assert.match(at, /^\d{4}-.*Z$/)
-        assert.isAtLeast(oldestAgeMillis, 0)
-        assert.deepStrictEqual({ ...rate, overMillis: 0 }, { stored: 0, delivered: 0, overMillis: 0 })
-        assert.deepStrictEqual(topics.map((one: { topic: string; pending: number }) => [one.topic, one.pending]), [
-          ["rooms", 2]
-        ])
-        assert.deepStrictEqual(rest, {
-          pending: 2,
-          dead: 3,
-          deadLetters: [
-            { topic: "rooms", reason: "MESSAGE_TOO_LARGE", count: 2 },
-            { topic: "openings", reason: "bad \u001b[2J header", count: 1 }
-          ],
-          buckets: 64,
-          freeBuckets: 0,
-          suspicions: []
-        })
-        const [{ leaseMillis, relay: _, ...relay }] = relays
-        assert.isTrue(leaseMillis > 0 && leaseMillis <= 10_000)
-        assert.deepStrictEqual(relay, {
-          isAlive: true,
-          buckets: 64,
-          suspended: [{ topic: "rooms", reason: "no such topic", since: "1970-01-01T00:00:00.000Z" }]
-        })
-        const shown = yield* cli("outbox", "status")
-        assert.match(shown.stdout, /pending +2, the oldest for/)
-        assert.match(shown.stdout, /SUSPENDED +BY RELAY/)
-        // what others have written does not move the cursor
-        assert.notInclude(shown.stdout, "\u001b")
-        assert.include(shown.stdout, "bad \\u001b[2J header")
-      })))
-    }))
+    within(Effect.scoped(Effect.gen(function*() {
+      yield* fill(poison)
+      const { join } = yield* BucketOwner.BucketOwner
+      const membership = yield* join
+      yield* membership.report([{ topic: "rooms", reason: "no such topic", since: DateTime.unsafeMake(0) }])
+      const status = yield* cli("outbox", "status", "--json", "--interval", "200 millis")
+      assert.strictEqual(status.code, 0, status.stderr)
+      const { at, oldestAgeMillis, rate, relays, topics, ...rest } = json(status.stdout)
+      assert.match(at, /^\d{4}-.*Z$/)
+      assert.isAtLeast(oldestAgeMillis, 0)
+      assert.deepStrictEqual({ ...rate, overMillis: 0 }, { stored: 0, delivered: 0, overMillis: 0 })
+      assert.deepStrictEqual(topics.map((one: { topic: string; pending: number }) => [one.topic, one.pending]), [
+        ["rooms", 2]
+      ])
+      assert.deepStrictEqual(rest, {
+        pending: 2,
+        dead: 3,
+        deadLetters: [
+          { topic: "rooms", reason: "MESSAGE_TOO_LARGE", count: 2 },
+          { topic: "openings", reason: "bad \u001b[2J header", count: 1 }
+        ],
+        buckets: 64,
+        freeBuckets: 0,
+        suspicions: []
+      })
+      const [{ leaseMillis, relay: _, ...relay }] = relays
+      assert.isTrue(leaseMillis > 0 && leaseMillis <= 10_000)
+      assert.deepStrictEqual(relay, {
+        isAlive: true,
+        buckets: 64,
+        suspended: [{ topic: "rooms", reason: "no such topic", since: "1970-01-01T00:00:00.000Z" }]
+      })
+      const shown = yield* cli("outbox", "status")
+      assert.match(shown.stdout, /pending +2, the oldest for/)
+      assert.match(shown.stdout, /SUSPENDED +BY RELAY/)
+      // what others have written does not move the cursor
+      assert.notInclude(shown.stdout, "\u001b")
+      assert.include(shown.stdout, "bad \\u001b[2J header")
+    }))))
 
   test("what is pending or dead is listed and shown, its payload only when it is asked for", ({ cli, url, within }) =>
     Effect.gen(function*() {
