@@ -33,7 +33,7 @@ interface Started {
 /** A server as a process of its own. */
 const start = ({ broker, database, run }: Setting) =>
   Effect.acquireRelease(
-    Effect.async<Started, Error>((resume) => {
+    Effect.async<Started, string>((resume) => {
       const child = spawn(process.execPath, ["--import", "tsx", main], {
         env: { ...process.env, PORT: "0", SHUTDOWN_DELAY: "500 millis", DATABASE: database, BROKER: broker, RUN: run },
         stdio: ["ignore", "pipe", "pipe"]

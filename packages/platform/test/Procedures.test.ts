@@ -17,8 +17,12 @@ it.effect("a failure that is declared is told without the defect of what ended b
     )
     const exit = yield* RpcTest.makeClient(group).pipe(
       Effect.flatMap((client) => Effect.exit(client.Join(new Join()))),
-      Effect.provide(Layer.provide(layer, Handler.layer(Join, () => failed))),
-      Effect.provide(Logger.remove(Logger.defaultLogger)),
+      Effect.provide(
+        Layer.merge(
+          Layer.provide(layer, Handler.layer(Join, () => failed)),
+          Logger.remove(Logger.defaultLogger)
+        )
+      ),
       Effect.scoped
     )
     const cause = Option.getOrThrow(Exit.causeOption(exit))
