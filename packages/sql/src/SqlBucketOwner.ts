@@ -263,11 +263,12 @@ const make = (options: Options) =>
               )
             })
           })),
+        // in nobody's way: a renewal that waited for it could come too late, and a new token takes along what is reported
         report: (suspended) =>
-          alone(Effect.suspend(() => {
+          Effect.suspend(() => {
             reported = suspended
             return Effect.asVoid(write(statements.report(names, me, textOf(suspended))))
-          }))
+          })
       }
     })
 
