@@ -298,7 +298,7 @@ const wrapWith = (
       Effect.flatMap(answer, (answer) => Effect.mapError(storage.answer(claim.key, answer), storageFailed))
 
     /** Commits in either case: with the success, or with nothing but the declared failure. */
-    const first = Effect.matchEffect(run(next, {}), {
+    const first = Effect.matchEffect(run(Effect.locally(next, currentClaim, undefined), {}), {
       onFailure: (error): Effect.Effect<Either.Either<A, E>, E | Failures, Transaction.Transaction> =>
         Answers.isDeclared(definition, error)
           ? Effect.as(store(Answers.ofFailure(definition, error)), Either.left(error as E))

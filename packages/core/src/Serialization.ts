@@ -166,10 +166,16 @@ export const decodeOn = <Ev extends Event.Integration>(
       ? Either.right(new event(decoded.right, true))
       : fail(decoded.left.reason, decoded.left.message)
   }
-  const read = compressor === Compressor.identity && message.payload.length <= limit
-    ? codec.decode(message.payload, message)
-    : Effect.flatMap(compressor.decompress(message.payload, limit), (bytes) => codec.decode(bytes, message))
-  if (!isReady(read)) return Effect.matchEffect(read, { onFailure, onSuccess })
+  const began = Either.try(() =>
+    compressor === Compressor.identity && message.payload.length <= limit
+      ? codec.decode(message.payload, message)
+      : Effect.flatMap(compressor.decompress(message.payload, limit), (bytes) => codec.decode(bytes, message))
+  )
+  // a codec of the user's may throw, and the text of what is thrown may carry what the payload carried
+  const threw = () => fail("Undecodable", `The codec or the compressor threw as it read ${message.name}`)
+  if (Either.isLeft(began)) return threw()
+  const read = began.right
+  if (!isReady(read)) return Effect.catchAllDefect(Effect.matchEffect(read, { onFailure, onSuccess }), threw)
   return Either.isRight(read) ? onSuccess(read.right) : onFailure(read.left)
 }
 

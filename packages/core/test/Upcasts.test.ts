@@ -59,6 +59,49 @@ const refusal = (of: Event.ClassOf<Event.Integration>, one: Message.Message) =>
     return { message, reason }
   })
 
+class Linked extends Event.notification<Linked>()("linked", {
+  topic: "rooms",
+  payload: {
+    to: Schema.transform(Schema.String, Schema.instanceOf(URL), {
+      decode: (text) => new URL(text), // throws
+      encode: String
+    })
+  }
+}) {}
+
+describe("a message that makes something of the user's throw is Undecodable, and the sentence holds nothing of it", () => {
+  it.effect("the schema", () =>
+    Effect.gen(function*() {
+      const one = message({ name: "linked", payload: bytes({ to: "secret" }) })
+      assert.deepStrictEqual(yield* refusal(Linked, one), {
+        reason: "Undecodable",
+        message: "The schema of linked threw"
+      })
+    }))
+
+  for (
+    const [how, decode] of [
+      ["at once", () => {
+        throw new Error("secret")
+      }],
+      ["later", () => Effect.die(new Error("secret"))]
+    ] as const
+  ) {
+    it.effect(`the codec, ${how}`, () =>
+      Effect.gen(function*() {
+        const one = message({ name: "linked", contentType: "text/plain", payload: bytes({ to: "secret" }) })
+        assert.deepStrictEqual(yield* refusal(Linked, one), {
+          reason: "Undecodable",
+          message: "The codec or the compressor threw as it read linked"
+        })
+      }).pipe(
+        Effect.provide(
+          Serialization.layer({ codec: { contentType: "text/plain", encode: () => Effect.never, decode } })
+        )
+      ))
+  }
+})
+
 describe("an older message", () => {
   it.effect.prop(
     "that was written by the older class is what each step has made of it",

@@ -1,11 +1,22 @@
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { currentClaim } from "./claims.ts"
 import type { Emission, Handling } from "./handling.ts"
 
 const stands = (emission: Emission): boolean => !emission.attempt.failed && emission.handling?.state !== "failed"
 
-/** In order, breadth first: an event's follow-ups come after the events that were emitted beside it. */
+/**
+ * In order, breadth first: an event's follow-ups come after the events that were emitted beside it. The idempotency key of
+ * the command that caused them is not theirs.
+ */
 export const dispatch = (emissions: ReadonlyArray<Emission>): Effect.Effect<void> =>
+  Effect.withFiberRuntime((fiber) =>
+    fiber.getFiberRef(currentClaim) === undefined
+      ? inTurn(emissions)
+      : Effect.locally(inTurn(emissions), currentClaim, undefined)
+  )
+
+const inTurn = (emissions: ReadonlyArray<Emission>): Effect.Effect<void> =>
   Effect.suspend(() => {
     const queue = emissions.filter(stands)
     let at = 0

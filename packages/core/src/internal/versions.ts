@@ -89,11 +89,13 @@ export const readVersion = (
     const what = version === today
       ? `The payload does not fit ${eventName}`
       : `The payload, of version ${version}, does not fit ${eventName} as it is here, in version ${today}`
-    return Either.mapLeft(decode(payload), misfit(what, payloadFields))
+    return parsed(eventName, decode, payload, misfit(what, payloadFields))
   }
   const oldest = upcasts[first]!
-  let value = Either.mapLeft(
-    oldest.decode(payload),
+  let value = parsed(
+    eventName,
+    oldest.decode,
+    payload,
     misfit(`The payload does not fit version ${version} of ${eventName}`, oldest.payload)
   )
   for (const { next, to, validate, version: from } of upcasts.slice(first)) {
@@ -101,7 +103,7 @@ export const readVersion = (
     value = Either.flatMap(value, (old) =>
       // the text of what is thrown may carry what the payload carried
       Either.flatMap(Either.try({ try: () => to(old), catch: () => undecodable(`${upcast} threw`) }), (made) =>
-        Either.mapLeft(validate(made), misfit(`${upcast} makes what does not fit`, next))))
+        parsed(eventName, validate, made, misfit(`${upcast} makes what does not fit`, next))))
   }
   return value
 }
@@ -124,6 +126,18 @@ export const whereIn = (fields: Schema.Struct.Fields, error: ParseResult.ParseIs
 // -------------------------------------------------------------------------------------
 
 const undecodable = (message: string): Unread => ({ reason: "Undecodable", message })
+
+/** A transformation or a filter in a schema is the user's, and may throw: what it was given is then unreadable. */
+const parsed = (
+  eventName: string,
+  parse: Parse,
+  value: unknown,
+  onMisfit: (issue: ParseResult.ParseIssue) => Unread
+): Either.Either<unknown, Unread> =>
+  Either.flatMap(
+    Either.try({ try: () => parse(value), catch: () => undecodable(`The schema of ${eventName} threw`) }),
+    Either.mapLeft(onMisfit)
+  )
 
 const misfit = (what: string, fields: Schema.Struct.Fields) => (issue: ParseResult.ParseIssue): Unread =>
   undecodable(`${what}: ${whereIn(fields, issue)}`)
