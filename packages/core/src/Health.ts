@@ -163,8 +163,8 @@ export const make = (
   })
 
 /**
- * The database of the outbox answers. What waits there is in the details, looked at every 10 seconds at most:
- * `pending`, `dead`, `oldestAgeMillis`.
+ * The database of the outbox answers. What waits there is in the details, counted every 10 seconds at most, and left as it was
+ * if that takes longer than a second: `pending`, `dead`, `oldestAgeMillis`.
  *
  * @since 0.1.0
  * @category constructors
@@ -172,18 +172,29 @@ export const make = (
 export const storage: Effect.Effect<Check, never, OutboxStorage> = Effect.gen(function*() {
   const outbox = yield* OutboxStorage
   let known: { readonly at: number; readonly statistics: Statistics } | undefined
-  const statistics = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+  // to count a long backlog may take longer than a check, and says nothing about whether the database answers
+  const count = Effect.flatMap(Clock.currentTimeMillis, (now) =>
     known !== undefined && now - known.at < 10_000
-      ? Effect.succeed(known.statistics)
-      : Effect.tap(outbox.statistics, (statistics) => Effect.sync(() => known = { at: now, statistics })))
+      ? Effect.void
+      : outbox.statistics.pipe(
+        Effect.timeout(countingFor),
+        Effect.match({
+          onFailure: () => {},
+          onSuccess: (statistics) => {
+            known = { at: now, statistics }
+          }
+        })
+      ))
+  const details = () => {
+    if (known === undefined) return {}
+    const { dead, oldestAge, pending } = known.statistics
+    return { details: { pending, dead, oldestAgeMillis: Math.round(Duration.toMillis(oldestAge)) } }
+  }
   return {
     name: "database",
-    look: Effect.match(Effect.zipRight(outbox.tail, statistics), {
-      onFailure: ({ message }): Finding => ({ status: "down", reason: message }),
-      onSuccess: ({ dead, oldestAge, pending }): Finding => ({
-        status: "up",
-        details: { pending, dead, oldestAgeMillis: Math.round(Duration.toMillis(oldestAge)) }
-      })
+    look: Effect.matchEffect(outbox.tail, {
+      onFailure: ({ message }) => Effect.succeed<Finding>({ status: "down", reason: message }),
+      onSuccess: () => Effect.map(count, (): Finding => ({ status: "up", ...details() }))
     })
   }
 })
@@ -296,6 +307,8 @@ export const layer = (
 // -------------------------------------------------------------------------------------
 
 const up: Finding = { status: "up" }
+
+const countingFor = Duration.seconds(1)
 
 const order: ReadonlyArray<Status> = ["up", "degraded", "down"]
 

@@ -77,26 +77,29 @@ describe("the outbox", () => {
       assert.deepStrictEqual(yield* outbox, [0, 0, 0])
     }).pipe(Effect.provide(Layer.merge(Memory, quiet))))
 
-  it.effect("that cannot be read goes on growing older, if something waits in it", () =>
-    Effect.gen(function*() {
-      const storage = yield* OutboxStorage.OutboxStorage
-      let isOut = false
-      const failing = Layer.succeed(OutboxStorage.OutboxStorage, {
-        ...storage,
-        statistics: Effect.suspend(() =>
-          isOut
-            ? Effect.fail(new OutboxStorage.StorageError({ reason: "Unavailable", message: "gone" }))
-            : storage.statistics
-        )
-      })
-      yield* commit(room("a", 1))
-      yield* Effect.gen(function*() {
-        yield* settled
-        isOut = true
-        yield* pass("30 seconds")
-        assert.deepStrictEqual(yield* outbox, [1, 30, 0])
-      }).pipe(Effect.provide(Layer.provide(Metrics.layerOutbox(), failing)))
-    }).pipe(Effect.provide(Layer.merge(Memory, quiet))))
+  for (
+    const [how, out] of [
+      ["cannot be read", Effect.fail(new OutboxStorage.StorageError({ reason: "Unavailable", message: "gone" }))],
+      ["does not answer at all", Effect.never]
+    ] as const
+  ) {
+    it.effect(`that ${how} goes on growing older, if something waits in it`, () =>
+      Effect.gen(function*() {
+        const storage = yield* OutboxStorage.OutboxStorage
+        let isOut = false
+        const failing = Layer.succeed(OutboxStorage.OutboxStorage, {
+          ...storage,
+          statistics: Effect.suspend(() => isOut ? out : storage.statistics)
+        })
+        yield* commit(room("a", 1))
+        yield* Effect.gen(function*() {
+          yield* settled
+          isOut = true
+          yield* pass("30 seconds")
+          assert.deepStrictEqual(yield* outbox, [1, 30, 0])
+        }).pipe(Effect.provide(Layer.provide(Metrics.layerOutbox(), failing)))
+      }).pipe(Effect.provide(Layer.merge(Memory, quiet))))
+  }
 
   it.effect("is asked for no more than a twentieth of the time", () =>
     Effect.gen(function*() {

@@ -167,9 +167,10 @@ const make = (options: Options) =>
         me = statements.registered(yield* write(statements.register(names, termMicros)))
         trustedUntil = asked + trust
         hand = emptyHand
-        if (reported.length > 0) yield* write(statements.report(names, me, textOf(reported)))
         yield* changes.signal
         yield* moves.signal
+        // for those who watch: the lease is there without it
+        if (reported.length > 0) yield* Effect.ignoreLogged(write(statements.report(names, me, textOf(reported))))
       })
 
       const renew = Effect.gen(function*() {

@@ -40,6 +40,7 @@ export const layerGauges = (
       if (known === undefined || known.statistics.pending === 0) return
       oldest.unsafeUpdate(Duration.toSeconds(known.statistics.oldestAge) + (now - known.at) / 1000, labels)
     }
+    const grown = Effect.map(Clock.currentTimeMillis, grow)
     const look = Effect.gen(function*() {
       const began = yield* Clock.currentTimeMillis
       const statistics = yield* Effect.catchAllCause(
@@ -64,4 +65,6 @@ export const layerGauges = (
         })
     )
     yield* Effect.forkScoped(Effect.withTracerEnabled(Effect.forever(look), false))
+    // a storage that does not answer at all holds up the look, and not the age
+    yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.sleep(interval), grown)))
   }))

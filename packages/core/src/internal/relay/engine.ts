@@ -223,7 +223,7 @@ export const makeEngine = (settings: Settings) =>
       yield* Effect.retry(
         Effect.suspend(() => membership.report(suspensions.all)),
         Schedule.spaced(settings.pollMillis)
-      ).pipe(Effect.ignore)
+      ).pipe(Effect.catchAllCause((cause) => Effect.logDebug("What is suspended could not be reported", cause)))
       yield* turned.waitPast(seen)
     }))
 
