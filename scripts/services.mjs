@@ -18,8 +18,8 @@ Commands
   down     stop what \`up\` started, and nothing else (--clean: and remove Kafka's data)
   env      \`export\` lines with the endpoints of the servers that answer, and with where the tools are (--json: an
            object)
-  tools    where the programs are with which tests read and write on a broker: kcat, amqp-tools, Kafka's console tools;
-           --install brings those that are missing, as it brings servers
+  tools    where the programs are with which tests read and write on a broker, and try alert rules: kcat, amqp-tools,
+           Kafka's console tools, promtool; --install brings those that are missing, as it brings servers
 
 Names: mariadb, postgres, rabbitmq, kafka (by default all four), and mysql, which is used only where its variable is set.
 

@@ -1,4 +1,4 @@
-// Programs that others wrote, with which tests read and write what this project does on a broker.
+// Programs that others wrote, with which tests read and write what this project does on a broker, and try its alert rules.
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as debian from "./debian.mjs"
@@ -30,6 +30,12 @@ const tools = {
       return get === undefined ? undefined : path.dirname(get)
     },
     install: () => debian.install(["amqp-tools"])
+  },
+  promtool: {
+    title: "promtool",
+    variable: "EFFECT_CQRS_PROMTOOL",
+    find: () => onPath("promtool"),
+    install: () => debian.install(["prometheus"])
   },
   "kafka-tools": {
     title: "Kafka's console tools",

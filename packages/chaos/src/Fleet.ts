@@ -1,13 +1,13 @@
 /** The processes of a run: each reaches its servers through proxies of its own, and has a successor when it ends. */
 import { Proxy } from "@effect-cqrs/testing"
 import { Effect, Schedule, Schema, type Scope } from "effect"
-import { build } from "esbuild"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import path from "node:path"
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
 import { fileURLToPath } from "node:url"
+import { bundle } from "../../../scripts/internal/bundle.mjs"
 import { eventually, type TooLate } from "./Eventually.ts"
 import { Assignment, channel, type Command, Command as CommandSchema, Report, type Role, variable } from "./Protocol.ts"
 import * as Local from "./servers/Local.ts"
@@ -97,22 +97,7 @@ const decodeReport = Schema.decodeSync(Report)
 const bundled = Effect.flatMap(Local.folder("program"), (folder) => {
   const outfile = path.join(folder, "worker.mjs")
   return Effect.as(
-    Effect.tryPromise(() =>
-      build({
-        entryPoints: [fileURLToPath(new URL("programs/worker.ts", import.meta.url))],
-        outfile,
-        bundle: true,
-        platform: "node",
-        target: "node20",
-        format: "esm",
-        logLevel: "error",
-        external: ["pg-native"],
-        // packages that are not modules ask for `require`
-        banner: {
-          js: "import { createRequire as requireOf } from \"node:module\"; const require = requireOf(import.meta.url);"
-        }
-      })
-    ),
+    Effect.tryPromise(() => bundle({ entry: fileURLToPath(new URL("programs/worker.ts", import.meta.url)), outfile })),
     outfile
   )
 })

@@ -3,7 +3,6 @@ import { Mediator, Metrics } from "@effect-cqrs/core"
 import { assert, describe, it } from "@effect/vitest"
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { Effect, Layer, Metric, MetricKeyType } from "effect"
-import { execFile } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { CreateRoom, RoomId } from "../src/meeting-rooms/Domain.ts"
@@ -58,16 +57,6 @@ const isKnown = (expression: string): void => {
 const isMetric = (value: unknown): value is Metric.Metric<unknown, never, unknown> =>
   typeof value === "function" && Metric.MetricTypeId in value
 
-const promtool = (...args: ReadonlyArray<string>) =>
-  Effect.async<{ readonly isMissing: boolean; readonly code: number; readonly output: string }>((resume) => {
-    execFile("promtool", args, (error, stdout, stderr) =>
-      resume(Effect.succeed({
-        isMissing: error?.code === "ENOENT",
-        code: error === null ? 0 : 1,
-        output: stdout + stderr
-      })))
-  })
-
 describe("the telemetry of the meeting rooms", () => {
   it.live("is one picture, from the command to its consumers", () => isConnected("memory", "memory"), 60_000)
 
@@ -119,15 +108,6 @@ describe("the telemetry of the meeting rooms", () => {
       assert.include(guide, rule.slice(0, rule.indexOf("\n")))
     }
   })
-
-  it.live("raises the alerts when it should, as promtool has it", ({ skip }) =>
-    Effect.gen(function*() {
-      for (const args of [["check", "rules", fileOf("alerts.yml")], ["test", "rules", fileOf("alerts.test.yml")]]) {
-        const { code, isMissing, output } = yield* promtool(...args)
-        if (isMissing) return skip("there is no promtool")
-        assert.strictEqual(code, 0, output)
-      }
-    }), 60_000)
 
   // the last one: it makes series without labels
   it("is all in the guide, and nothing else is", () => {

@@ -8,8 +8,6 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Effect from "effect/Effect"
 import { isConfiguration, ofCode } from "./internal/classification.ts"
 import * as Client from "./internal/client.ts"
-import * as Logger from "./internal/logger.ts"
-import { saslOf } from "./internal/sasl.ts"
 import * as Settings from "./internal/settings.ts"
 import { brokerError } from "./internal/topology.ts"
 import * as KafkaBroker from "./KafkaBroker.ts"
@@ -69,18 +67,7 @@ export const inspect = (
     const runtime = yield* Effect.runtime<never>()
     const times = yield* Settings.timesOf(options)
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        Client.make({
-          brokers: options.brokers,
-          clientId: options.clientId ?? "effect-cqrs",
-          ssl: options.tls,
-          sasl: options.sasl === undefined ? undefined : saslOf(options.sasl, runtime),
-          redirect: options.redirect ?? ((address) => address),
-          connectionTimeout: times.connectionTimeout,
-          requestTimeout: times.requestTimeout,
-          logging: Logger.make(runtime)
-        })
-      ),
+      Effect.sync(() => Client.make(Settings.settingsOf(options, times, runtime))),
       (one) => one.close
     )
     // a list that is empty would mean all topics

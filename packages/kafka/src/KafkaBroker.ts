@@ -21,12 +21,10 @@ import type { ConnectionOptions } from "node:tls"
 import * as Catalog from "./internal/catalog.ts"
 import * as Client from "./internal/client.ts"
 import * as Compression from "./internal/compression.ts"
-import * as Logger from "./internal/logger.ts"
 import * as Member from "./internal/member.ts"
 import * as Partitioner from "./internal/partitioner.ts"
 import * as Producer from "./internal/producer.ts"
 import { decode, encode, laneOf, type Outgoing } from "./internal/record.ts"
-import { saslOf } from "./internal/sasl.ts"
 import * as Session from "./internal/session.ts"
 import * as Settings from "./internal/settings.ts"
 import { sift } from "./internal/sift.ts"
@@ -196,16 +194,7 @@ export const make = (
     const times = yield* Settings.timesOf(options)
     const topology = options.topology ?? { topics: [] }
     yield* check(topology)
-    const settings: Settings.Settings = {
-      brokers: options.brokers,
-      clientId: options.clientId ?? "effect-cqrs",
-      ssl: options.tls,
-      sasl: options.sasl === undefined ? undefined : saslOf(options.sasl, runtime),
-      redirect: options.redirect ?? ((address) => address),
-      connectionTimeout: times.connectionTimeout,
-      requestTimeout: times.requestTimeout,
-      logging: Logger.make(runtime)
-    }
+    const settings = Settings.settingsOf(options, times, runtime)
     const client = yield* Effect.acquireRelease(Effect.sync(() => Client.make(settings)), (one) => one.close)
     const catalog = yield* Catalog.make(client, times.metadataMaxAge)
     const sessions = yield* Session.make(client)

@@ -6,16 +6,14 @@
 import { IdempotencyStorage, purging, type Stored } from "@effect-cqrs/core/Idempotency"
 import { StorageError } from "@effect-cqrs/core/OutboxStorage"
 import { SqlClient } from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
-import { positiveDuration } from "./internal/options.ts"
-import { queries } from "./internal/queries.ts"
-import { clientOf, isElsewhere, outside } from "./internal/routing.ts"
-import { type Options as TableOptions, verify } from "./internal/tables.ts"
+import { keys } from "./internal/keys.ts"
+import { clientOf, isElsewhere } from "./internal/routing.ts"
+import type { Options as TableOptions } from "./internal/tables.ts"
 
 /**
  * @since 0.1.0
@@ -52,38 +50,25 @@ export const layer = (
       const sql = (yield* SqlClient).withoutTransforms()
       const dialect = yield* dialectOf(sql)
       const names = yield* namesOf(options?.prefix ?? "cqrs_")
-      const own = "The idempotency keys'"
-      const retention = yield* positiveDuration(`${own} retention`, options?.idempotencyRetention ?? Duration.days(1))
-      const interval = yield* positiveDuration(
-        `${own} purge interval`,
-        options?.idempotencyPurgeInterval ?? Duration.minutes(1)
-      )
-      yield* verify(sql, dialect, names)
       const statements = dialect.idempotency
-
-      const storageError = (cause: SqlError) => {
-        if (dialect.isMissingTable(cause)) {
-          return new StorageError({
-            reason: "Schema",
-            message: `The table ${names.idempotency} is missing or not as it should be: run the migrations`,
-            cause
-          })
-        }
-        return dialect.isTooLong(cause)
-          ? new StorageError({
-            reason: "Configuration",
-            message:
-              `An idempotency key does not fit into ${names.idempotency}: it or its scope is too long, or holds a ` +
-              "character that the database cannot store",
-            cause
-          })
-          : new StorageError({
-            reason: "Unavailable",
-            message: "The database of the idempotency keys did not answer, or gave up: see the cause",
-            cause
-          })
-      }
-      const { execute, query, write } = queries(sql, dialect, storageError)
+      const { execute, purge, purged, query, storageError } = yield* keys({
+        sql,
+        dialect,
+        names,
+        texts: {
+          own: "The idempotency keys'",
+          missing: `The table ${names.idempotency} is missing or not as it should be: run the migrations`,
+          tooLong:
+            `An idempotency key does not fit into ${names.idempotency}: it or its scope is too long, or holds a ` +
+            "character that the database cannot store",
+          unavailable: "The database of the idempotency keys did not answer, or gave up: see the cause"
+        },
+        options: {
+          retention: options?.idempotencyRetention ?? Duration.days(1),
+          interval: options?.idempotencyPurgeInterval ?? Duration.minutes(1)
+        },
+        purge: statements.purge
+      })
       const elsewhere = isElsewhere(clientOf(sql))
       // by itself, the key would stay when the command's transaction is rolled back, and the command would be lost
       const inside = <A>(effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> =>
@@ -95,35 +80,28 @@ export const layer = (
                 "SqlIdempotencyStorage and the Transactor of the handler with the same client"
             }) :
             effect)
-      const storage = IdempotencyStorage.of({
-        claim: (key, fingerprint) => {
-          const [text, params] = statements.claim(names, key, fingerprint)
-          return inside(Effect.flatMap(
-            Effect.matchEffect(sql.unsafe(text, params).raw, {
-              onSuccess: (raw) => Effect.succeed(dialect.affected(raw) === 1),
-              onFailure: (cause) => statements.isTaken(cause) ? Effect.succeed(false) : Effect.fail(storageError(cause))
-            }),
-            (isNew) =>
-              isNew ? Effect.succeed(Option.none()) : Effect.flatMap(
-                query<Row>(statements.stored(names, key)),
-                ([row]) => row === undefined ? Effect.fail(gone) : Effect.succeed(Option.some(storedOf(row)))
-              )
-          ))
-        },
-        answer: (key, answer) => inside(Effect.asVoid(execute(statements.answer(names, key, answer)))),
-        purge: ({ limit }) =>
-          Duration.isFinite(retention)
-            ? outside(statements.purge({
-              names,
-              limit,
-              retentionMicros: Math.round(Duration.toMillis(retention) * 1000),
-              query,
-              write: (query) => Effect.map(write(query), dialect.affected)
-            }))
-            : Effect.succeed(0)
-      })
-      if (Duration.isFinite(retention)) yield* purging(storage, { interval })
-      return storage
+      return yield* purged(
+        IdempotencyStorage.of({
+          claim: (key, fingerprint) => {
+            const [text, params] = statements.claim(names, key, fingerprint)
+            return inside(Effect.flatMap(
+              Effect.matchEffect(sql.unsafe(text, params).raw, {
+                onSuccess: (raw) => Effect.succeed(dialect.affected(raw) === 1),
+                onFailure: (cause) =>
+                  statements.isTaken(cause) ? Effect.succeed(false) : Effect.fail(storageError(cause))
+              }),
+              (isNew) =>
+                isNew ? Effect.succeed(Option.none()) : Effect.flatMap(
+                  query<Row>(statements.stored(names, key)),
+                  ([row]) => row === undefined ? Effect.fail(gone) : Effect.succeed(Option.some(storedOf(row)))
+                )
+            ))
+          },
+          answer: (key, answer) => inside(Effect.asVoid(execute(statements.answer(names, key, answer)))),
+          purge
+        }),
+        purging
+      )
     })
   )
 

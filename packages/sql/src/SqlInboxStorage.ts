@@ -7,15 +7,14 @@ import { InboxStorage, purging } from "@effect-cqrs/core/Inbox"
 import { StorageError } from "@effect-cqrs/core/OutboxStorage"
 import { SqlClient } from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
-import type { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { dialectOf, namesOf } from "./internal/dialect.ts"
-import { positiveDuration } from "./internal/options.ts"
-import { answerOf, answerOn, queries } from "./internal/queries.ts"
+import { keys } from "./internal/keys.ts"
+import { answerOf, answerOn } from "./internal/queries.ts"
 import { clientOf, connectionFor, outside } from "./internal/routing.ts"
-import { type Options as TableOptions, verify } from "./internal/tables.ts"
+import type { Options as TableOptions } from "./internal/tables.ts"
 
 /**
  * @since 0.1.0
@@ -54,37 +53,25 @@ export const layer = (
       const sql = (yield* SqlClient).withoutTransforms()
       const dialect = yield* dialectOf(sql)
       const names = yield* namesOf(options?.prefix ?? "cqrs_")
-      const retention = yield* positiveDuration("The inbox's retention", options?.inboxRetention ?? Duration.days(7))
-      const interval = yield* positiveDuration(
-        "The inbox's purge interval",
-        options?.inboxPurgeInterval ?? Duration.minutes(1)
-      )
-      yield* verify(sql, dialect, names)
       const statements = dialect.inbox
-
-      const storageError = (cause: SqlError) => {
-        if (dialect.isMissingTable(cause)) {
-          return new StorageError({
-            reason: "Schema",
-            message:
-              `The table ${names.inbox} or ${names.inboxStart} is missing or not as it should be: run the migrations`,
-            cause
-          })
-        }
-        return dialect.isTooLong(cause)
-          ? new StorageError({
-            reason: "Configuration",
-            message: `A message does not fit into ${names.inbox}: its id, its source, or the name of its consumer or ` +
-              "handler is too long, or holds a character that the database cannot store",
-            cause
-          })
-          : new StorageError({
-            reason: "Unavailable",
-            message: "The inbox's database did not answer, or gave up: see the cause",
-            cause
-          })
-      }
-      const { execute, query, write } = queries(sql, dialect, storageError)
+      const { execute, purge, purged, query, storageError, write } = yield* keys({
+        sql,
+        dialect,
+        names,
+        texts: {
+          own: "The inbox's",
+          missing:
+            `The table ${names.inbox} or ${names.inboxStart} is missing or not as it should be: run the migrations`,
+          tooLong: `A message does not fit into ${names.inbox}: its id, its source, or the name of its consumer or ` +
+            "handler is too long, or holds a character that the database cannot store",
+          unavailable: "The inbox's database did not answer, or gave up: see the cause"
+        },
+        options: {
+          retention: options?.inboxRetention ?? Duration.days(7),
+          interval: options?.inboxPurgeInterval ?? Duration.minutes(1)
+        },
+        purge: statements.purge
+      })
       const client = clientOf(sql)
       // by itself, the mark would stay when the handler's transaction is rolled back, and the message would be lost
       const inside = <A>(
@@ -100,36 +87,28 @@ export const layer = (
             }) :
             run(connection)
         })
-      const storage = InboxStorage.of({
-        register: (key) => {
-          const query = statements.register(names, key)
-          return inside((connection) =>
-            // for each message: what @effect/sql puts around a statement is most of its cost
-            Effect.matchEffect(connection === undefined ? answerOf(sql, query) : answerOn(connection, query), {
-              onSuccess: (answer) => Effect.succeed(statements.isNew(answer)),
-              onFailure: (cause) =>
-                statements.isDuplicate(cause) ? Effect.succeed(false) : Effect.fail(storageError(cause))
-            })
-          )
-        },
-        // the open transaction is not these statements', and may be one of another database
-        isSuspect: (message) =>
-          Effect.map(outside(query(statements.isStarted(names, message))), (rows) => rows.length > 0),
-        start: (key, start) => Effect.map(outside(write(statements.start(names, key, start))), statements.deaths),
-        finish: (key) => inside(() => Effect.asVoid(execute(statements.forget(names, key)))),
-        forget: (key) => Effect.asVoid(outside(write(statements.forget(names, key)))),
-        purge: ({ limit }) =>
-          Duration.isFinite(retention)
-            ? outside(statements.purge({
-              names,
-              limit,
-              retentionMicros: Math.round(Duration.toMillis(retention) * 1000),
-              query,
-              write: (query) => Effect.map(write(query), dialect.affected)
-            }))
-            : Effect.succeed(0)
-      })
-      if (Duration.isFinite(retention)) yield* purging(storage, { interval })
-      return storage
+      return yield* purged(
+        InboxStorage.of({
+          register: (key) => {
+            const query = statements.register(names, key)
+            return inside((connection) =>
+              // for each message: what @effect/sql puts around a statement is most of its cost
+              Effect.matchEffect(connection === undefined ? answerOf(sql, query) : answerOn(connection, query), {
+                onSuccess: (answer) => Effect.succeed(statements.isNew(answer)),
+                onFailure: (cause) =>
+                  statements.isDuplicate(cause) ? Effect.succeed(false) : Effect.fail(storageError(cause))
+              })
+            )
+          },
+          // the open transaction is not these statements', and may be one of another database
+          isSuspect: (message) =>
+            Effect.map(outside(query(statements.isStarted(names, message))), (rows) => rows.length > 0),
+          start: (key, start) => Effect.map(outside(write(statements.start(names, key, start))), statements.deaths),
+          finish: (key) => inside(() => Effect.asVoid(execute(statements.forget(names, key)))),
+          forget: (key) => Effect.asVoid(outside(write(statements.forget(names, key)))),
+          purge
+        }),
+        purging
+      )
     })
   )

@@ -1,10 +1,9 @@
 import { Effect, type Scope } from "effect"
-import { build } from "esbuild"
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises"
-import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
+import { bundle } from "../../../../scripts/internal/bundle.mjs"
 
 const packageFolder = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -17,29 +16,6 @@ export const bundled: Effect.Effect<string, never, Scope.Scope> = Effect.gen(fun
   const outfile = path.join(folder, "dist/main.mjs")
   yield* Effect.promise(() => mkdir(path.dirname(outfile)))
   yield* Effect.promise(() => copyFile(path.join(packageFolder, "package.json"), path.join(folder, "package.json")))
-  yield* Effect.promise(() =>
-    build({
-      entryPoints: [path.join(packageFolder, "src/main.ts")],
-      outfile,
-      bundle: true,
-      platform: "node",
-      target: "node20",
-      format: "esm",
-      logLevel: "error",
-      external: ["pg-native"],
-      // packages that are not modules ask for `require`
-      banner: {
-        js: "import { createRequire as requireOf } from \"node:module\"; const require = requireOf(import.meta.url);"
-      },
-      plugins: [{
-        name: "binaries-stay-where-they-are",
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /^better-sqlite3$/ }, ({ importer, path }) => ({
-            external: true,
-            path: createRequire(importer).resolve(path)
-          }))
-      }]
-    })
-  )
+  yield* Effect.promise(() => bundle({ entry: path.join(packageFolder, "src/main.ts"), outfile }))
   return outfile
 })

@@ -2,7 +2,11 @@ import type { BrokerError } from "@effect-cqrs/core/Broker"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Runtime from "effect/Runtime"
 import type { KafkaConfig, SASLOptions } from "kafkajs"
+import type { Options } from "../KafkaBroker.ts"
+import * as Logger from "./logger.ts"
+import { saslOf } from "./sasl.ts"
 import type { Address } from "./socket.ts"
 import { configuration } from "./topology.ts"
 
@@ -17,6 +21,22 @@ export interface Settings {
   readonly requestTimeout: number
   readonly logging: Pick<KafkaConfig, "logCreator" | "logLevel">
 }
+
+/** Those of the options that say how to connect. */
+export const settingsOf = (
+  { brokers, clientId, redirect, sasl, tls }: Pick<Options, "brokers" | "clientId" | "redirect" | "sasl" | "tls">,
+  { connectionTimeout, requestTimeout }: Pick<Settings, "connectionTimeout" | "requestTimeout">,
+  runtime: Runtime.Runtime<never>
+): Settings => ({
+  brokers,
+  clientId: clientId ?? "effect-cqrs",
+  ssl: tls,
+  sasl: sasl === undefined ? undefined : saslOf(sasl, runtime),
+  redirect: redirect ?? ((address) => address),
+  connectionTimeout,
+  requestTimeout,
+  logging: Logger.make(runtime)
+})
 
 /** kafkajs's own are others where NODE_ENV is `test`, so all of them are given. */
 export const retry = { initialRetryTime: 100, maxRetryTime: 1000, factor: 0.2, multiplier: 2, retries: 5 }

@@ -1,0 +1,1 @@
+export declare const bundle: (options: { readonly entry: string; readonly outfile: string }) => Promise<void>
