@@ -147,6 +147,7 @@ const make = (options: Options) =>
 
     const join: Effect.Effect<Membership, StorageError, Scope.Scope> = Effect.gen(function*() {
       yield* write(statements.create(names, buckets))
+      const scope = yield* Effect.scope
       let reported: ReadonlyArray<Suspended> = []
       let me = 0n
       let trustedUntil = 0n
@@ -170,7 +171,9 @@ const make = (options: Options) =>
         yield* changes.signal
         yield* moves.signal
         // for those who watch: the lease is there without it
-        if (reported.length > 0) yield* Effect.ignoreLogged(write(statements.report(names, me, textOf(reported))))
+        if (reported.length > 0) {
+          yield* Effect.forkIn(Effect.ignoreLogged(write(statements.report(names, me, textOf(reported)))), scope)
+        }
       })
 
       const renew = Effect.gen(function*() {

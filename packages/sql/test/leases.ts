@@ -512,6 +512,41 @@ export const leaseTests = (
     60_000
   )
 
+  // SQLite answers at once, or holds up everybody
+  if (options.concurrent) {
+    it.live(
+      "a report that the database does not answer stands before no renewal, and before no new token",
+      () =>
+        provide(Effect.gen(function*() {
+          const sql = yield* SqlClient.SqlClient
+          let isAnswered = true
+          const owner = yield* watchedOwner((statement) =>
+            !isAnswered && / set suspended = /.test(statement) ? Effect.never : Effect.void
+          )
+          const relay = yield* owner.join
+          const suspended = [{ topic: "leases", reason: "no such topic", since: DateTime.unsafeMake(0) }]
+          yield* relay.report(suspended)
+          isAnswered = false
+          const isTrusted = Effect.zipWith(
+            relay.holding,
+            Clock.currentTimeNanos,
+            ({ buckets, trustedUntil }, now) => buckets.length === 16 && now < trustedUntil
+          )
+          const { token } = yield* relay.holding
+          yield* Effect.forkScoped(relay.report(suspended))
+          yield* Effect.sleep(Duration.times(lease, 1.5))
+          assert.isTrue(yield* isTrusted)
+          assert.strictEqual((yield* relay.holding).token, token)
+          yield* sql.unsafe(`delete from cqrs_relay where id = ${token}`)
+          yield* eventually(relay.holding, (holding) => holding.token !== token)
+          yield* eventually(isTrusted, (is) => is)
+          yield* Effect.sleep(Duration.times(lease, 1.5))
+          assert.isTrue(yield* isTrusted)
+        })),
+      30_000
+    )
+  }
+
   it.live(
     "nobody is suspected under a token that was superseded, nor in a bucket of another's",
     () =>
